@@ -1,0 +1,112 @@
+/**
+ * A pipeline file after parsing: complete, frozen, every default filled in, every path absolute.
+ * What the file may say is defined in `schema.ts`; this is what the rest of the program sees.
+ */
+import type { Position } from '../errors.js';
+
+export const ON_INVALID = ['quarantine', 'null', 'fail'] as const;
+export const SINK_MODES = ['append', 'partition', 'predictions'] as const;
+export const IF_EXISTS = ['fail', 'replace'] as const;
+export const ENGINES = ['auto', 'onnxruntime'] as const;
+export const REDUCTIONS = ['max', 'argmax', 'margin', 'entropy'] as const;
+export const COMPRESSIONS = ['snappy', 'zstd', 'gzip', 'lz4', 'none'] as const;
+export const INFINITE = ['invalid', 'allow'] as const;
+
+export type OnInvalid = (typeof ON_INVALID)[number];
+export type SinkMode = (typeof SINK_MODES)[number];
+export type IfExists = (typeof IF_EXISTS)[number];
+export type EngineChoice = (typeof ENGINES)[number];
+export type Reduction = (typeof REDUCTIONS)[number];
+export type Compression = (typeof COMPRESSIONS)[number];
+
+/** A column of the source, or an SQL expression over its columns, that the model is fed with. */
+export interface Feature {
+  readonly name: string;
+  /** One SQL expression of DuckDB; absent where the feature is the column of that name. */
+  readonly sql?: string;
+}
+
+/** What is taken from a model output. */
+export type Take =
+  | { readonly kind: 'whole' }
+  | { readonly kind: 'class'; readonly label: string | number | boolean }
+  | { readonly kind: 'index'; readonly index: number }
+  | { readonly kind: 'reduce'; readonly reduce: Reduction }
+  | { readonly kind: 'list' };
+
+/** A column that the run adds, and the model output that it is made from. */
+export interface OutputColumn {
+  readonly name: string;
+  readonly from: string;
+  readonly take: Take;
+}
+
+/** When a value of a column makes its row invalid. NULL, NaN and infinities do unless said otherwise. */
+export interface Rule {
+  readonly min?: number;
+  readonly max?: number;
+  /**
+   * What NULL and NaN mean: `invalid`, the row is not scored; `nan`, the model gets NaN; a value, the model gets that
+   * value (a number, or a text for a string feature, written as `{ value: … }` in the file where the two could be confused).
+   */
+  readonly missing: 'invalid' | 'nan' | { readonly value: number | string };
+  readonly infinite: (typeof INFINITE)[number];
+}
+
+/** A limit for invalid rows: a share of all rows in [0, 1], or a count. */
+export type InvalidLimit = { readonly share: number } | { readonly count: number };
+
+export interface Pipeline {
+  /** The absolute path of the pipeline file. */
+  readonly file: string;
+  readonly version: 1;
+  readonly name: string;
+  readonly source: {
+    /** Absolute files, folders and globs, in the order of the file. */
+    readonly paths: readonly string[];
+    readonly key: readonly string[];
+    readonly where?: string;
+  };
+  readonly features: readonly Feature[];
+  readonly model: {
+    /** Absolute path. */
+    readonly path: string;
+    /** Model input → names of the features that feed it, in order. */
+    readonly inputs?: Readonly<Record<string, readonly string[]>>;
+    readonly batchSize: 'auto' | number;
+    readonly engine: EngineChoice;
+  };
+  readonly outputs: readonly OutputColumn[];
+  readonly validate: {
+    readonly onInvalid: OnInvalid;
+    readonly maxInvalid?: InvalidLimit;
+    /** Rules by the name of a feature or of a column of the source. */
+    readonly rules: Readonly<Record<string, Rule>>;
+  };
+  readonly sink: {
+    readonly mode: SinkMode;
+    /** Absolute path of the folder that the output is in. */
+    readonly path: string;
+    /** `partition` only; empty otherwise. */
+    readonly partitionBy: readonly string[];
+    /** `partition` only: the columns that are written; all when absent. */
+    readonly columns?: readonly string[];
+    readonly exists: IfExists;
+    readonly compression: Compression;
+    /** Rows of a row group in the files that are written anew (`partition`, `predictions`). */
+    readonly rowGroupSize: number;
+  };
+  readonly run: {
+    readonly workers: 'auto' | number;
+    /** How often a shard is tried again after a fault that may pass. */
+    readonly retries: number;
+    /** Bytes that one worker may use for slices, batches and DuckDB's buffers. */
+    readonly memory: number;
+  };
+  /** sha256, hex, of what the pipeline says once variables and environment are filled in; comments do not count. */
+  readonly hash: string;
+  /** Where each key stands in the file, by its path, as in `features[2].sql`. */
+  readonly positions: Readonly<Record<string, Position>>;
+  /** The text of the file, for excerpts in errors that are found after parsing. */
+  readonly text: string;
+}

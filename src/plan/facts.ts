@@ -1,0 +1,129 @@
+/**
+ * What a plan is made from, as plain values: footers of the source's files, SQL expressions as DuckDB understands
+ * them, and the signature of the model. `source`, `parquet` and `model` produce these; `plan` only reads them.
+ */
+
+/** Statistics of a column chunk, as far as they are numbers; widened to double, so only for decisions with a margin. */
+export interface NumericRange {
+  readonly min: number;
+  readonly max: number;
+}
+
+/** A leaf or group at the top level of a Parquet schema. */
+export interface ParquetColumn {
+  readonly name: string;
+  /**
+   * Parquet's own type in words that tell any two apart: `INT64`, `INT32 (DATE)`, `BYTE_ARRAY (STRING)`,
+   * `INT64 (TIMESTAMP(MICROS, UTC))`, `LIST<FLOAT>`, `STRUCT<a: INT32>`.
+   */
+  readonly type: string;
+  /** Least and greatest value over all row groups; absent where a row group has no exact statistics. */
+  readonly range?: NumericRange;
+  /** NULLs over all row groups; absent where a row group does not tell. */
+  readonly nulls?: number;
+  /** Compressed bytes of all its column chunks. */
+  readonly bytes: number;
+}
+
+/** A row group of a Parquet file. */
+export interface RowGroup {
+  readonly rows: number;
+  /** Compressed bytes. */
+  readonly bytes: number;
+}
+
+/** Says whether a file is still the one that was planned with. */
+export interface Fingerprint {
+  readonly size: number;
+  /** Modification time, nanoseconds since 1970, in decimal (beyond what a number holds). */
+  readonly mtimeNs: string;
+  readonly inode: string;
+  /** sha256, hex, of the Parquet footer. */
+  readonly footerHash: string;
+}
+
+/** A Parquet file of the source with what its footer says. */
+export interface SourceFile {
+  /** Absolute. */
+  readonly path: string;
+  /** Relative to the folder that the source names; slashes. The output of an append keeps it. */
+  readonly relativePath: string;
+  readonly fingerprint: Fingerprint;
+  readonly rows: number;
+  readonly columns: readonly ParquetColumn[];
+  readonly rowGroups: readonly RowGroup[];
+  /** Values of the hive folders on the way to the file, by column; null for `__HIVE_DEFAULT_PARTITION__`. */
+  readonly hive: Readonly<Record<string, string | null>>;
+  /** Why a column cannot be spliced into this file, if so: `encrypted`, for one. */
+  readonly spliceObstacle?: string;
+}
+
+/** A column of the source as DuckDB sees it. */
+export interface SourceColumn {
+  readonly name: string;
+  /** DuckDB's name for the type, as in `DECIMAL(12,2)` or `FLOAT[]`. */
+  readonly type: string;
+  /** True where the column is a hive folder. */
+  readonly hive: boolean;
+}
+
+/** An SQL expression after DuckDB parsed and bound it. */
+export interface Expression {
+  readonly sql: string;
+  /** DuckDB's name for its type. */
+  readonly type: string;
+  /** Columns of the source that it reads, spelt as in the source. */
+  readonly columns: readonly string[];
+}
+
+/** Element types of tensors that cross the border between columns and model. */
+export const ELEMENT_TYPES = [
+  'float32',
+  'float64',
+  'int8',
+  'uint8',
+  'int16',
+  'uint16',
+  'int32',
+  'uint32',
+  'int64',
+  'uint64',
+  'bool',
+  'string',
+] as const;
+export type ElementType = (typeof ELEMENT_TYPES)[number];
+
+/** A dimension of a tensor: a fixed extent, or null where the model leaves it open. */
+export type Dimension = number | null;
+
+export interface TensorSpec {
+  readonly name: string;
+  readonly type: ElementType;
+  readonly shape: readonly Dimension[];
+}
+
+/** A model output with what its numbers mean. */
+export interface OutputSpec extends TensorSpec {
+  /** Labels of the classes, in the order of the columns, where the graph tells them. */
+  readonly classes?: readonly (string | number)[];
+}
+
+/** What a model takes and gives, read from its graph and from a session on it. */
+export interface ModelSignature {
+  readonly path: string;
+  /** sha256, hex, of the model file. */
+  readonly hash: string;
+  /** Bytes of the model file and of its external data. */
+  readonly bytes: number;
+  readonly producer: string;
+  readonly irVersion: number;
+  /** Opset by domain; the domain of ONNX itself is `ai.onnx`. */
+  readonly opsets: Readonly<Record<string, number>>;
+  readonly inputs: readonly TensorSpec[];
+  readonly outputs: readonly OutputSpec[];
+  /** Names of outputs whose ZipMap was taken out of the graph. */
+  readonly zipMaps: readonly string[];
+  /** Operators with the number of their nodes. */
+  readonly operators: Readonly<Record<string, number>>;
+  readonly parameters: number;
+}

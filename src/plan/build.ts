@@ -1,0 +1,214 @@
+/** Makes the plan from the pipeline and the facts about data and model. Pure: no file is touched here. */
+import { pipelineProblem } from '../pipeline/locate.js';
+import { nearest } from '../pipeline/nearest.js';
+import type { Pipeline } from '../pipeline/pipeline.js';
+import { compareSchemas, rangesOf, scoringColumns, type SchemaGroup } from './columns.js';
+import { autoBatchSize, expectedMemory, sliceRows } from './estimate.js';
+import type { Expression, ModelSignature, SourceColumn, SourceFile } from './facts.js';
+import { Findings } from './findings.js';
+import { assignInputs, fixedBatchSize } from './inputs.js';
+import { planOutputs } from './outputs.js';
+import { REASON_COLUMN, STATUS_COLUMN, type Plan, type PlannedFile } from './plan.js';
+import { missingColumn, planProjection } from './projection.js';
+import { planShards } from './shards.js';
+import { columnType } from './types.js';
+
+/** All that a plan is made from, beside the pipeline. */
+export interface PlanFacts {
+  readonly files: readonly SourceFile[];
+  /** The files grouped by schema; the first group holds the first file. */
+  readonly schemas: readonly SchemaGroup[];
+  /** DuckDB types of the hive columns. */
+  readonly hiveTypes: Readonly<Record<string, string>>;
+  /** By key in the pipeline: `features[2].sql`, `source.where`. */
+  readonly expressions: ReadonlyMap<string, Expression>;
+  /** Length of the first list of list features, by feature. */
+  readonly listLengths: ReadonlyMap<string, number>;
+  readonly signature: ModelSignature;
+}
+
+/**
+ * @throws ColonnadeError `COLUMN_MISSING`, `COLUMN_TYPE`, `COLUMN_EXISTS`, `COLUMN_AMBIGUOUS`, `SCHEMA_DRIFT`,
+ *   `MODEL_MISMATCH` or `NOT_SPLICEABLE`, with all findings of that stage at once.
+ */
+export function buildPlan(pipeline: Pipeline, facts: PlanFacts): Plan {
+  const { files, signature, expressions } = facts;
+  const sourceColumns = facts.schemas[0]?.columns ?? [];
+  const columns = new Map(sourceColumns.map((column) => [column.name, column]));
+  const findings = new Findings();
+
+  const columnsRead = scoringColumns(pipeline, columns, expressions);
+  const { assignments, notes: inputNotes } = assignInputs(pipeline, signature, findings);
+  const projection = planProjection(
+    pipeline,
+    assignments,
+    { columns, ranges: rangesOf(files), expressions, listLengths: facts.listLengths },
+    findings,
+  );
+  const outputs = planOutputs(pipeline, signature, findings);
+  checkKeys(pipeline, columns, findings);
+  checkOutputNames(pipeline, columns, findings);
+  const sinkColumns = planSinkColumns(pipeline, columns, findings);
+  checkSplice(pipeline, files, findings);
+  const batchSize = planBatchSize(pipeline, signature, findings) ?? autoBatchSize(projection.inputs);
+  findings.throwIfAny();
+
+  const carried = pipeline.sink.mode === 'append' ? [] : sinkColumns.filter((name) => columns.has(name));
+  const driftNotes = compareSchemas(facts.schemas, new Set([...columnsRead, ...pipeline.source.key, ...carried]));
+  const rowGroups = files.flatMap((file) => file.rowGroups);
+  const largest = rowGroups.reduce((most, rowGroup) => Math.max(most, rowGroup.rows), 0);
+  const bytesRead = sum(files, (file) => sum(file.columns.filter(({ name }) => columnsRead.includes(name)), ({ bytes }) => bytes));
+  const rows = sum(files, (file) => file.rows);
+  const slice = sliceRows(projection.columns, batchSize, pipeline.run.memory);
+  const fixed = fixedBatchSize(signature);
+
+  return freeze({
+    format: 1,
+    name: pipeline.name,
+    pipeline: { file: pipeline.file, hash: pipeline.hash },
+    files: files.map((file, index): PlannedFile => {
+      const { path, relativePath, fingerprint, rowGroups: groups, hive } = file;
+      return { index, path, relativePath, fingerprint, rows: file.rows, rowGroups: groups, hive };
+    }),
+    shards: planShards(files),
+    columnsRead,
+    sourceColumns,
+    key: pipeline.source.key,
+    hiveTypes: facts.hiveTypes,
+    projection: projection.columns,
+    model: {
+      path: signature.path,
+      hash: signature.hash,
+      engine: 'onnxruntime',
+      signature,
+      inputs: projection.inputs,
+      batchSize,
+      fixedBatch: fixed !== undefined,
+    },
+    outputs,
+    onInvalid: pipeline.validate.onInvalid,
+    ...(pipeline.validate.maxInvalid === undefined ? {} : { maxInvalid: pipeline.validate.maxInvalid }),
+    sink: {
+      mode: pipeline.sink.mode,
+      path: pipeline.sink.path,
+      partitionBy: pipeline.sink.partitionBy,
+      columns: sinkColumns,
+      exists: pipeline.sink.exists,
+      compression: pipeline.sink.compression,
+      rowGroupSize: pipeline.sink.rowGroupSize,
+    },
+    run: { workers: pipeline.run.workers, retries: pipeline.run.retries, memory: pipeline.run.memory },
+    expected: {
+      rows,
+      bytesRead,
+      bytesInFiles: sum(files, ({ fingerprint }) => fingerprint.size),
+      memory: expectedMemory({
+        projection: projection.columns,
+        outputs,
+        inputs: projection.inputs,
+        batchSize,
+        sliceRows: Math.min(slice, rows),
+        modelBytes: signature.bytes,
+        largestRowGroup: largest,
+        compressedRowGroup: rows === 0 ? 0 : Math.round((bytesRead / rows) * largest),
+      }),
+      sliceRows: slice,
+    },
+    notes: [...inputNotes, ...projection.notes, ...driftNotes],
+  } satisfies Plan);
+}
+
+function checkKeys(pipeline: Pipeline, columns: ReadonlyMap<string, SourceColumn>, findings: Findings): void {
+  for (const name of pipeline.source.key) {
+    if (!columns.has(name)) findings.add('COLUMN_MISSING', missingColumn(pipeline, 'source.key', name, 'key', columns));
+  }
+}
+
+function checkOutputNames(pipeline: Pipeline, columns: ReadonlyMap<string, SourceColumn>, findings: Findings): void {
+  const taken = new Map([...columns.keys()].map((name) => [name.toLowerCase(), name]));
+  for (const { name } of pipeline.outputs) {
+    const other = taken.get(name.toLowerCase());
+    if (other !== undefined) {
+      const how = other === name ? 'the source has a column of that name' : `the source has a column ${other}, apart only by case`;
+      findings.add('COLUMN_EXISTS', pipelineProblem(pipeline, `outputs.${name}`, `output column ${name}: ${how}`, `choose another name, for instance ${freeName(name, taken)}`));
+    }
+    if (name === STATUS_COLUMN || name === REASON_COLUMN) {
+      findings.add('COLUMN_EXISTS', pipelineProblem(pipeline, `outputs.${name}`, `output column ${name}: the name is reserved`, 'choose another name'));
+    }
+  }
+}
+
+function freeName(name: string, taken: ReadonlyMap<string, string>): string {
+  let candidate = `${name}_predicted`;
+  for (let i = 2; taken.has(candidate.toLowerCase()); i += 1) candidate = `${name}_predicted_${i}`;
+  return candidate;
+}
+
+/** Columns of the output by mode, in order. */
+function planSinkColumns(pipeline: Pipeline, columns: ReadonlyMap<string, SourceColumn>, findings: Findings): string[] {
+  const outputs = pipeline.outputs.map(({ name }) => name);
+  const { mode, partitionBy } = pipeline.sink;
+  if (mode === 'append') return outputs;
+  if (mode === 'predictions') return [...pipeline.source.key.filter((name) => columns.has(name)), ...outputs];
+
+  const available = [...columns.keys(), ...outputs];
+  const unknown = (name: string, key: string): void => {
+    const near = nearest(name, available);
+    findings.add('COLUMN_MISSING', pipelineProblem(pipeline, key, `${name} is neither a column of the source nor an output; there are ${available.join(', ')}`, near === undefined ? 'name one of them' : `did you mean ${near}?`));
+  };
+  const chosen = pipeline.sink.columns ?? available;
+  chosen.forEach((name, i) => {
+    if (!available.includes(name)) unknown(name, `sink.columns[${i}]`);
+  });
+  partitionBy.forEach((name, i) => {
+    const key = `sink.partition_by[${i}]`;
+    if (!available.includes(name)) return unknown(name, key);
+    const type = columns.get(name)?.type;
+    const kind = type === undefined ? undefined : columnType(type).kind;
+    if (kind === 'list' || type?.startsWith('STRUCT') === true || type?.startsWith('MAP') === true || type === 'BLOB') {
+      findings.add('COLUMN_TYPE', pipelineProblem(pipeline, key, `${name} is ${type}; folders are named by plain values`, 'partition by a column of text, whole numbers or dates'));
+    }
+  });
+  const written = [...chosen, ...partitionBy.filter((name) => !chosen.includes(name))];
+  if (written.length > 0 && written.every((name) => partitionBy.includes(name))) {
+    findings.add('COLUMN_TYPE', pipelineProblem(pipeline, 'sink.columns', 'every column is a folder: no column is left to write into the files', 'choose a column that is not in partition_by'));
+  }
+  return written;
+}
+
+function checkSplice(pipeline: Pipeline, files: readonly SourceFile[], findings: Findings): void {
+  if (pipeline.sink.mode !== 'append') return;
+  for (const file of files) {
+    if (file.spliceObstacle === undefined) continue;
+    findings.add('NOT_SPLICEABLE', {
+      message: `${file.path}: no column can be appended: ${file.spliceObstacle}`,
+      hint: 'write new files instead: sink.mode: partition or predictions',
+    });
+  }
+}
+
+function planBatchSize(pipeline: Pipeline, signature: ModelSignature, findings: Findings): number | undefined {
+  const fixed = fixedBatchSize(signature);
+  const { batchSize } = pipeline.model;
+  const extents = new Set(signature.inputs.map(({ shape }) => shape[0]).filter((extent) => typeof extent === 'number'));
+  if (extents.size > 1) {
+    findings.add('MODEL_MISMATCH', pipelineProblem(pipeline, 'model.path', `the model's inputs fix different batch sizes: ${[...extents].join(', ')}`, 'export it with one batch size, best with a dynamic one'));
+  }
+  if (batchSize === 'auto') return fixed;
+  if (fixed !== undefined && batchSize !== fixed) {
+    findings.add('MODEL_MISMATCH', pipelineProblem(pipeline, 'model.batch_size', `the model takes batches of exactly ${fixed} rows, batch_size is ${batchSize}`, `leave batch_size out, write ${fixed}, or export the model with a dynamic batch`));
+  }
+  return batchSize;
+}
+
+function sum<T>(items: readonly T[], of: (item: T) => number): number {
+  return items.reduce((total, item) => total + of(item), 0);
+}
+
+function freeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const inner of Object.values(value)) freeze(inner);
+  }
+  return value;
+}

@@ -1,0 +1,169 @@
+/**
+ * How a value of a column becomes an element of a tensor. A cast that loses something is never silent: either it
+ * cannot lose anything, or it rounds (which the plan shows), or a check finds the rows that would be changed, or it is
+ * refused.
+ */
+import type { ElementType, NumericRange } from './facts.js';
+import { columnType, type ColumnType } from './types.js';
+
+/** The cast of one feature, or why there is none. */
+export type Cast =
+  | {
+      readonly ok: true;
+      /** SQL of the value in the model's type. */
+      readonly sql: string;
+      /** SQL that is 1 where the value cannot be represented, else 0; absent where that cannot happen. */
+      readonly check?: string;
+      /** Type of DuckDB's vector: the element itself, but `uint8` for bool. */
+      readonly element: ElementType;
+      /** True where values are rounded to the nearest that the model's type holds. */
+      readonly rounds: boolean;
+    }
+  | { readonly ok: false; readonly reason: string; readonly hint: string };
+
+/** DuckDB's type for each element of a tensor. Bools are read as bytes, as tensors hold them. */
+const DUCKDB_TYPE: Readonly<Record<ElementType, string>> = {
+  float32: 'FLOAT',
+  float64: 'DOUBLE',
+  int8: 'TINYINT',
+  uint8: 'UTINYINT',
+  int16: 'SMALLINT',
+  uint16: 'USMALLINT',
+  int32: 'INTEGER',
+  uint32: 'UINTEGER',
+  int64: 'BIGINT',
+  uint64: 'UBIGINT',
+  bool: 'UTINYINT',
+  string: 'VARCHAR',
+};
+
+/** Integers up to this size are exact in the float type (IEEE 754: 24 and 53 bits of significand). */
+const EXACT_INTEGER = { float32: 2 ** 24, float64: 2 ** 53 } as const;
+const FLOAT32_MAX = 3.4028234663852886e38;
+
+/**
+ * @param value SQL of the value, `"age"` for a column.
+ * @param type DuckDB's name for its type.
+ * @param element the model's element type.
+ * @param range what the footers say of the values, where they do; it spares the check where all values fit.
+ */
+export function castTo(value: string, type: string, element: ElementType, range: NumericRange | undefined): Cast {
+  const from = columnType(type);
+  if (from.kind === 'list') return { ok: false, reason: `a list (${type}) where one number is needed`, hint: listHint(value) };
+  return castScalar(value, type, from, element, range);
+}
+
+/** The cast of a list column whose values are the rows of a matrix of `element`. */
+export function castList(value: string, type: string, element: ElementType): Cast {
+  const from = columnType(type);
+  if (from.kind !== 'list') return { ok: false, reason: `${type} where a list is needed`, hint: 'name a list column' };
+  const to = DUCKDB_TYPE[element];
+  const child = castScalar('x', typeOfChild(type), from.child, element, undefined);
+  if (!child.ok) return child;
+  // An ARRAY is read as a list, so that both have one layout.
+  const needsCast = typeOfChild(type) !== to || from.length !== undefined;
+  const sql = needsCast ? `TRY_CAST(${value} AS ${to}[])` : value;
+  const check =
+    child.check === undefined
+      ? undefined
+      : `CAST(COALESCE(list_bool_or(list_transform(${value}, lambda x: (${child.check}) = 1)), false) AS UTINYINT)`;
+  return { ok: true, sql, element: child.element, rounds: child.rounds, ...(check === undefined ? {} : { check }) };
+}
+
+function castScalar(
+  value: string,
+  type: string,
+  from: ColumnType,
+  element: ElementType,
+  range: NumericRange | undefined,
+): Cast {
+  const to = DUCKDB_TYPE[element];
+  const done = (sql: string, options: { check?: string; rounds?: boolean } = {}): Cast => ({
+    ok: true,
+    sql,
+    element: element === 'bool' ? 'uint8' : element,
+    rounds: options.rounds ?? false,
+    ...(options.check === undefined ? {} : { check: options.check }),
+  });
+  const plain = type === to ? value : `CAST(${value} AS ${to})`;
+  switch (element) {
+    case 'string':
+      if (from.kind === 'text') return done(plain);
+      return refused(type, 'text', `write { name: …, sql: "CAST(${bare(value)} AS VARCHAR)" }`);
+    case 'bool':
+      if (from.kind === 'boolean') return done(plain);
+      return refused(type, 'bool', `write the condition, as in { name: …, sql: "${bare(value)} <> 0" }`);
+    case 'float32':
+    case 'float64': {
+      if (from.kind === 'boolean') return done(plain);
+      if (from.kind === 'integer') {
+        const exact = BigInt(EXACT_INTEGER[element]);
+        if (within(from, -exact, exact) || inRange(range, EXACT_INTEGER[element])) return done(plain);
+        return done(plain, { check: `CAST(TRY_CAST(${plain} AS HUGEINT) IS DISTINCT FROM CAST(${value} AS HUGEINT) AS UTINYINT)` });
+      }
+      if (from.kind === 'decimal') return done(plain, { rounds: true });
+      if (from.kind === 'float') {
+        if (element === 'float64' || from.bits === 32) return done(plain);
+        if (inRange(range, FLOAT32_MAX)) return done(plain, { rounds: true });
+        const tried = `TRY_CAST(${value} AS FLOAT)`;
+        return done(tried, { rounds: true, check: isLost(value, tried) });
+      }
+      if (from.kind === 'text') {
+        return refused(type, element, `write { name: …, sql: "TRY_CAST(${bare(value)} AS DOUBLE)" }, where text that is no number becomes NULL`);
+      }
+      return refused(type, element, timeHint(type, value));
+    }
+    default: {
+      if (from.kind === 'boolean') return done(plain);
+      if (from.kind === 'integer') {
+        const limits = columnType(to) as Extract<ColumnType, { kind: 'integer' }>;
+        if (within(from, limits.min, limits.max)) return done(plain);
+        const tried = `TRY_CAST(${value} AS ${to})`;
+        return done(tried, { check: isLost(value, tried) });
+      }
+      if (from.kind === 'float' || from.kind === 'decimal') {
+        return refused(type, element, `say how fractions are rounded, as in { name: …, sql: "CAST(round(${bare(value)}) AS ${to})" }`);
+      }
+      if (from.kind === 'text') return refused(type, element, `write { name: …, sql: "TRY_CAST(${bare(value)} AS ${to})" }`);
+      return refused(type, element, timeHint(type, value));
+    }
+  }
+}
+
+/** 1 where a cast that gives NULL on failure lost a value that was there. */
+function isLost(value: string, tried: string): string {
+  return `CAST((${value}) IS NOT NULL AND ${tried} IS NULL AS UTINYINT)`;
+}
+
+function within(type: { readonly min: bigint; readonly max: bigint }, min: bigint, max: bigint): boolean {
+  return type.min >= min && type.max <= max;
+}
+
+function inRange(range: NumericRange | undefined, limit: number): boolean {
+  return range !== undefined && range.min >= -limit && range.max <= limit;
+}
+
+function refused(type: string, element: string, hint: string): Cast {
+  return { ok: false, reason: `${type} cannot become ${element} without loss`, hint };
+}
+
+function timeHint(type: string, value: string): string {
+  return /^(DATE|TIME)/.test(type)
+    ? `say which number is meant, as in { name: …, sql: "epoch(${bare(value)}) / 86400" } for days since 1970`
+    : `make a number of it with an expression: { name: …, sql: "…" }`;
+}
+
+function listHint(value: string): string {
+  return `pick one element, as in { name: …, sql: "${bare(value)}[1]" }, or feed the list alone to an input of rank 2`;
+}
+
+/** The type of a list's elements as DuckDB spells it. */
+function typeOfChild(type: string): string {
+  return type.slice(0, type.lastIndexOf('['));
+}
+
+/** A quoted identifier as a person would write it inside a double-quoted YAML text. */
+function bare(value: string): string {
+  const name = /^"(.*)"$/.exec(value)?.[1];
+  return name !== undefined && /^[A-Za-z_]\w*$/.test(name) ? name : value.replaceAll('"', "'");
+}

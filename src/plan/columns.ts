@@ -1,0 +1,107 @@
+/** Which columns of the source a run needs, and whether all files agree on them. */
+import { ColonnadeError } from '../errors.js';
+import type { Pipeline } from '../pipeline/pipeline.js';
+import type { Expression, NumericRange, SourceColumn, SourceFile } from './facts.js';
+
+/** The files that have one and the same schema, as DuckDB sees it. */
+export interface SchemaGroup {
+  readonly files: readonly SourceFile[];
+  /** The file's own columns, then hive columns. */
+  readonly columns: readonly SourceColumn[];
+}
+
+/** Columns that scoring reads, spelt as in the source: features, `where`, keys and rules. */
+export function scoringColumns(
+  pipeline: Pipeline,
+  columns: ReadonlyMap<string, SourceColumn>,
+  expressions: ReadonlyMap<string, Expression>,
+): string[] {
+  const needed = new Set<string>();
+  for (const feature of pipeline.features) if (feature.sql === undefined && columns.has(feature.name)) needed.add(feature.name);
+  for (const name of Object.keys(pipeline.validate.rules)) if (columns.has(name)) needed.add(name);
+  for (const expression of expressions.values()) for (const name of expression.columns) needed.add(name);
+  return [...columns.keys()].filter((name) => needed.has(name));
+}
+
+/**
+ * Holds every schema against the first.
+ * @returns notes about columns that differ but are not needed.
+ * @throws ColonnadeError `SCHEMA_DRIFT` where a needed column is missing in a file or has another type;
+ *   `COLUMN_AMBIGUOUS` where two columns of a file are apart only by case and one is needed.
+ */
+export function compareSchemas(groups: readonly SchemaGroup[], needed: ReadonlySet<string>): string[] {
+  const [first, ...others] = groups;
+  if (first === undefined) return [];
+  for (const group of groups) refuseAmbiguous(group, needed);
+  const notes: string[] = [];
+  const expected = new Map(first.columns.map((column) => [column.name, column]));
+  for (const group of others) {
+    const [file] = group.files;
+    const found = new Map(group.columns.map((column) => [column.name, column]));
+    for (const column of expected.values()) {
+      const other = found.get(column.name);
+      if (other?.type === column.type) continue;
+      const what =
+        other === undefined
+          ? `${file!.path}: column ${column.name} (${column.type}) is missing`
+          : `${file!.path}: column ${column.name} is ${other.type}`;
+      const reference = `${first.files[0]!.path} has ${column.name} as ${column.type}`;
+      if (needed.has(column.name)) {
+        throw new ColonnadeError('SCHEMA_DRIFT', `${what}; ${reference}`, {
+          phase: 'plan',
+          hint: 'give all files one schema, or name only the files that agree under source.path',
+        });
+      }
+      notes.push(`${what}; ${reference}; it is not read`);
+    }
+    for (const column of found.values()) {
+      if (!expected.has(column.name)) notes.push(`${file!.path}: column ${column.name} (${column.type}) is not in ${first.files[0]!.path}; it is not read`);
+    }
+  }
+  const shown = 8;
+  return notes.length <= shown ? notes : [...notes.slice(0, shown), `${notes.length - shown} more columns differ between files and are not read`];
+}
+
+function refuseAmbiguous(group: SchemaGroup, needed: ReadonlySet<string>): void {
+  const path = group.files[0]!.path;
+  const wanted = new Set([...needed].map((name) => name.toLowerCase()));
+  const seen = new Map<string, string>();
+  // The footer's own names: DuckDB renames the second of two that differ only by case.
+  for (const { name } of group.files[0]!.columns) {
+    const folded = name.toLowerCase();
+    const other = seen.get(folded);
+    if (other !== undefined && wanted.has(folded)) {
+      throw new ColonnadeError('COLUMN_AMBIGUOUS', `${path}: columns ${other} and ${name} differ only by case, and ${[...needed].find((n) => n.toLowerCase() === folded)} is needed`, {
+        phase: 'plan',
+        hint: 'rename one of them in the source: SQL does not tell them apart',
+      });
+    }
+    if (folded === 'file_row_number' && needed.size > 0) {
+      throw new ColonnadeError('COLUMN_AMBIGUOUS', `${path}: a column named ${name} hides the row numbers by which scores are joined`, {
+        phase: 'plan',
+        hint: 'rename the column in the source',
+      });
+    }
+    seen.set(folded, name);
+  }
+}
+
+/** Least and greatest value of each numeric column over all files; only where every non-empty file tells. */
+export function rangesOf(files: readonly SourceFile[]): Map<string, NumericRange> {
+  const ranges = new Map<string, NumericRange>();
+  const filled = files.filter(({ rows }) => rows > 0);
+  const names = new Set(filled[0]?.columns.map(({ name }) => name));
+  for (const name of names) {
+    let min = Infinity;
+    let max = -Infinity;
+    const told = filled.every((file) => {
+      const range = file.columns.find((column) => column.name === name)?.range;
+      if (range === undefined) return false;
+      min = Math.min(min, range.min);
+      max = Math.max(max, range.max);
+      return true;
+    });
+    if (told) ranges.set(name, { min, max });
+  }
+  return ranges;
+}

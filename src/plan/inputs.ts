@@ -1,0 +1,95 @@
+/**
+ * Which features feed which model input: as the pipeline says, by name, or in order; then whether type, count, rank
+ * and fixed dimensions agree. What does not agree is told with both sides.
+ */
+import type { Problem } from '../errors.js';
+import { pipelineProblem } from '../pipeline/locate.js';
+import { nearest } from '../pipeline/nearest.js';
+import type { Feature, Pipeline } from '../pipeline/pipeline.js';
+import type { ModelSignature, TensorSpec } from './facts.js';
+import type { Findings } from './findings.js';
+
+/** The features of one model input. */
+export interface InputAssignment {
+  readonly input: TensorSpec;
+  readonly features: readonly Feature[];
+}
+
+/** Assigns features to model inputs; `notes` tells what was inferred. Findings have code `MODEL_MISMATCH`. */
+export function assignInputs(
+  pipeline: Pipeline,
+  signature: ModelSignature,
+  findings: Findings,
+): { readonly assignments: readonly InputAssignment[]; readonly notes: readonly string[] } {
+  const { features } = pipeline;
+  const stated = pipeline.model.inputs;
+  if (stated !== undefined) return { assignments: assignStated(pipeline, stated, signature, findings), notes: [] };
+  const [only] = signature.inputs;
+  if (signature.inputs.length === 1 && only !== undefined) return { assignments: [{ input: only, features }], notes: [] };
+
+  const byName = new Map(features.map((feature) => [feature.name, feature]));
+  const named = signature.inputs.filter((input) => byName.has(input.name));
+  if (named.length === signature.inputs.length) {
+    const names = new Set(signature.inputs.map(({ name }) => name));
+    features.forEach((feature, i) => {
+      if (!names.has(feature.name)) {
+        findings.add('MODEL_MISMATCH', mismatch(pipeline, `features[${i}]`, `feature ${feature.name} feeds no model input; ${inputsInWords(signature)}`, 'remove it, or name the input that it feeds under model.inputs'));
+      }
+    });
+    return { assignments: signature.inputs.map((input) => ({ input, features: [byName.get(input.name)!] })), notes: [] };
+  }
+  if (named.length === 0 && features.length === signature.inputs.length) {
+    return {
+      assignments: signature.inputs.map((input, i) => ({ input, features: [features[i]!] })),
+      notes: ['the model inputs are fed in the order of the features: no feature has the name of an input'],
+    };
+  }
+  const missing = signature.inputs.filter((input) => !byName.has(input.name));
+  for (const input of missing) {
+    const near = nearest(input.name, features.map(({ name }) => name));
+    findings.add('MODEL_MISMATCH', mismatch(pipeline, 'features', `model input ${input.name} (${tensorInWords(input)}) is fed by no feature; the features are ${features.map(({ name }) => name).join(', ')}`, near === undefined ? 'add a feature of that name, or say under model.inputs which features feed it' : `did you mean ${near}? Rename the feature, or say under model.inputs: { ${input.name}: ${near} }`));
+  }
+  return { assignments: [], notes: [] };
+}
+
+function assignStated(
+  pipeline: Pipeline,
+  stated: Readonly<Record<string, readonly string[]>>,
+  signature: ModelSignature,
+  findings: Findings,
+): InputAssignment[] {
+  const byName = new Map(pipeline.features.map((feature) => [feature.name, feature]));
+  const known = new Set(signature.inputs.map(({ name }) => name));
+  for (const name of Object.keys(stated)) {
+    if (known.has(name)) continue;
+    const near = nearest(name, [...known]);
+    findings.add('MODEL_MISMATCH', mismatch(pipeline, `model.inputs.${name}`, `the model has no input ${name}; ${inputsInWords(signature)}`, near === undefined ? 'name one of its inputs' : `did you mean ${near}?`));
+  }
+  return signature.inputs.flatMap((input) => {
+    const names = stated[input.name];
+    if (names === undefined) {
+      findings.add('MODEL_MISMATCH', mismatch(pipeline, 'model.inputs', `model input ${input.name} (${tensorInWords(input)}) is fed by nothing`, `add ${input.name}: [ … ] under model.inputs`));
+      return [];
+    }
+    return [{ input, features: names.flatMap((name) => byName.get(name) ?? []) }];
+  });
+}
+
+/** The fixed batch size of the model, where its graph fixes one. */
+export function fixedBatchSize(signature: ModelSignature): number | undefined {
+  return signature.inputs.map(({ shape }) => shape[0]).find((extent) => typeof extent === 'number');
+}
+
+/** `float32[N, 10]` */
+export function tensorInWords(tensor: TensorSpec): string {
+  const shape = tensor.shape.map((extent, axis) => (extent === null ? (axis === 0 ? 'N' : '?') : String(extent)));
+  return `${tensor.type}[${shape.join(', ')}]`;
+}
+
+function inputsInWords(signature: ModelSignature): string {
+  return `its inputs are ${signature.inputs.map((input) => `${input.name} (${tensorInWords(input)})`).join(', ')}`;
+}
+
+function mismatch(pipeline: Pipeline, key: string, message: string, hint: string): Problem {
+  return pipelineProblem(pipeline, key, message, hint);
+}

@@ -1,0 +1,92 @@
+/** Which part of which model output each new column holds, and its type. */
+import { pipelineProblem } from '../pipeline/locate.js';
+import { nearest } from '../pipeline/nearest.js';
+import type { OutputColumn, Pipeline } from '../pipeline/pipeline.js';
+import type { ElementType, ModelSignature, OutputSpec } from './facts.js';
+import type { Findings } from './findings.js';
+import { tensorInWords } from './inputs.js';
+import type { PlannedOutput } from './plan.js';
+
+/** Plans the new columns; findings have code `MODEL_MISMATCH`. */
+export function planOutputs(pipeline: Pipeline, signature: ModelSignature, findings: Findings): PlannedOutput[] {
+  return pipeline.outputs.flatMap((column) => {
+    const report = (message: string, hint: string): [] => {
+      findings.add('MODEL_MISMATCH', pipelineProblem(pipeline, `outputs.${column.name}`, message, hint));
+      return [];
+    };
+    const output = signature.outputs.find(({ name }) => name === column.from);
+    if (output === undefined) {
+      const names = signature.outputs.map(({ name }) => name);
+      const near = nearest(column.from, names);
+      return report(
+        `the model has no output ${column.from}; its outputs are ${signature.outputs.map((spec) => `${spec.name} (${tensorInWords(spec)})`).join(', ')}`,
+        near === undefined ? 'name one of them' : `did you mean ${near}?`,
+      );
+    }
+    const planned = takeFrom(column, output);
+    return 'message' in planned ? report(planned.message, planned.hint) : [planned];
+  });
+}
+
+function takeFrom(column: OutputColumn, output: OutputSpec): PlannedOutput | { readonly message: string; readonly hint: string } {
+  const { take, name, from } = column;
+  const words = `${from} (${tensorInWords(output)})`;
+  const width = output.shape.length < 2 ? 1 : output.shape.slice(1).reduce<number | null>(product, 1);
+  const planned = (rest: Pick<PlannedOutput, 'take' | 'type'>): PlannedOutput => ({ name, from, list: rest.take.kind === 'list', ...rest });
+  const index = (i: number): PlannedOutput => planned({ take: { kind: 'index', index: i }, type: output.type });
+  const choices =
+    output.classes === undefined
+      ? `{ from: ${from}, index: 0 }`
+      : `{ from: ${from}, class: ${JSON.stringify(output.classes.at(-1))} }`;
+
+  switch (take.kind) {
+    case 'whole':
+      if (width === 1) return planned({ take: { kind: 'whole' }, type: output.type });
+      return {
+        message: `${words} has ${width ?? 'an unknown number of'} values a row, which is not one column`,
+        hint: `say which one, as in ${name}: ${choices}, or reduce: max, or as: list`,
+      };
+    case 'class': {
+      if (output.classes === undefined) {
+        return {
+          message: `the model does not tell which classes the columns of ${words} stand for`,
+          hint: `name the position instead: { from: ${from}, index: … }`,
+        };
+      }
+      const exact = output.classes.indexOf(take.label as string | number);
+      const at = exact >= 0 ? exact : output.classes.map(String).indexOf(String(take.label));
+      if (at >= 0) return index(at);
+      const near = nearest(String(take.label), output.classes.map(String));
+      return {
+        message: `${from} has no class ${JSON.stringify(take.label)}; its classes are ${output.classes.map((label) => JSON.stringify(label)).join(', ')}`,
+        hint: near === undefined ? 'name one of them' : `did you mean ${near}?`,
+      };
+    }
+    case 'index':
+      if (width === null || take.index < width) return index(take.index);
+      return { message: `${words} has ${width} values a row, so index ${take.index} is beyond its end`, hint: `choose 0 to ${width - 1}` };
+    case 'reduce': {
+      if (output.type === 'string' || output.type === 'bool') {
+        return { message: `${words} holds no numbers to take the ${take.reduce} of`, hint: 'reduce an output of probabilities or scores' };
+      }
+      if (width === 1) {
+        return { message: `${words} has one value a row: nothing to take the ${take.reduce} of`, hint: `write ${name}: ${from}` };
+      }
+      return planned({ take: { kind: 'reduce', reduce: take.reduce }, type: reducedType(take.reduce, output.type) });
+    }
+    case 'list':
+      if (output.shape.length >= 2) return planned({ take: { kind: 'list' }, type: output.type });
+      return { message: `${words} has one value a row, which makes no list`, hint: `write ${name}: ${from}` };
+  }
+}
+
+/** `argmax` is a position; `max` keeps the type; `margin` and `entropy` are real numbers. */
+function reducedType(reduce: string, type: ElementType): ElementType {
+  if (reduce === 'argmax') return 'int64';
+  if (reduce === 'max') return type;
+  return type === 'float32' ? 'float32' : 'float64';
+}
+
+function product(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? null : a * b;
+}

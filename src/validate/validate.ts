@@ -1,0 +1,198 @@
+/**
+ * Splits a batch into rows to score and rows that are not: filtered by `where`, or invalid with a reason.
+ *
+ * Almost all batches are clean, so each column is first looked at as a whole, in one pass over its values without a
+ * branch; only where that finds something are rows looked at one by one.
+ */
+import type { RecordBatch, Vector } from 'apache-arrow';
+import type { Rule } from '../pipeline/pipeline.js';
+import type { ProjectedColumn } from '../plan/plan.js';
+
+/** What became of the rows of a batch, before the model has seen them. */
+export interface Verdict {
+  /** Positions of the rows to score, ascending; absent when all rows are. */
+  readonly keep?: Uint32Array;
+  readonly kept: number;
+  readonly filtered: number;
+  /** Reasons by position, for invalid rows; several are joined by "; ". */
+  readonly invalid: ReadonlyMap<number, string>;
+}
+
+/** A column's values as the checks read them. */
+type Numbers = Float32Array | Float64Array | Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array;
+type Integers64 = BigInt64Array | BigUint64Array;
+
+const NO_REASONS: ReadonlyMap<number, string> = new Map();
+
+/**
+ * Holds the rows of `batch` against the rules. Rows that the filter leaves out are not validated.
+ * @param batch columns in the order of the projection.
+ */
+export function validateBatch(batch: RecordBatch, projection: readonly ProjectedColumn[]): Verdict {
+  const rows = batch.numRows;
+  let dropped: Uint8Array | undefined;
+  let filtered = 0;
+  const where = projection.findIndex(({ role }) => role === 'where');
+  if (where >= 0) {
+    const flags = batch.getChildAt(where)!.data[0]!.values as Uint8Array;
+    for (let row = 0; row < rows; row += 1) filtered += flags[row] === 0 ? 1 : 0;
+    if (filtered > 0) {
+      dropped = new Uint8Array(rows);
+      for (let row = 0; row < rows; row += 1) dropped[row] = flags[row] === 0 ? 1 : 0;
+    }
+  }
+  let invalid: Map<number, string> | undefined;
+  const report = (row: number, reason: string): void => {
+    if (dropped?.[row] === 1) return;
+    invalid ??= new Map();
+    const known = invalid.get(row);
+    invalid.set(row, known === undefined ? reason : `${known}; ${reason}`);
+  };
+  if (filtered < rows) projection.forEach((column, i) => checkColumn(batch.getChildAt(i)!, column, rows, report));
+  if (dropped === undefined && invalid === undefined) return { kept: rows, filtered: 0, invalid: NO_REASONS };
+
+  const keep = new Uint32Array(rows);
+  let kept = 0;
+  for (let row = 0; row < rows; row += 1) {
+    if (dropped?.[row] === 1 || invalid?.has(row) === true) continue;
+    keep[kept] = row;
+    kept += 1;
+  }
+  return { keep: keep.subarray(0, kept), kept, filtered, invalid: invalid ?? NO_REASONS };
+}
+
+type Report = (row: number, reason: string) => void;
+
+function checkColumn(vector: Vector, column: ProjectedColumn, rows: number, report: Report): void {
+  const { role, name, rule } = column;
+  if (role === 'where') return;
+  const data = vector.data[0]!;
+  if (role === 'check') {
+    const flags = data.values as Uint8Array;
+    for (let row = 0; row < rows; row += 1) if (flags[row] === 1) report(row, `${name}: cannot be represented in the model's type`);
+    return;
+  }
+  const hasNulls = vector.nullCount > 0;
+  // Nothing can stand in for a list that is missing as a whole.
+  if (hasNulls && (rule.missing === 'invalid' || column.listLength !== undefined)) {
+    for (let row = 0; row < rows; row += 1) if (!vector.isValid(row)) report(row, `${name}: NULL`);
+  }
+  if (column.listLength !== undefined) {
+    checkLists(vector, column, column.listLength, rows, report);
+    return;
+  }
+  const values = data.values as Numbers | Integers64 | undefined;
+  if (column.element === 'string' || values === undefined) return;
+  if (values instanceof BigInt64Array || values instanceof BigUint64Array) {
+    checkIntegers64(values, vector, name, rule, rows, report);
+    return;
+  }
+  const floating = values instanceof Float32Array || values instanceof Float64Array;
+  if (floating && !allFinite(values, rows)) {
+    for (let row = 0; row < rows; row += 1) {
+      const value = values[row]!;
+      if (Number.isFinite(value) || (hasNulls && !vector.isValid(row))) continue;
+      if (Number.isNaN(value)) {
+        if (rule.missing === 'invalid') report(row, `${name}: NaN`);
+      } else if (rule.infinite === 'invalid') report(row, `${name}: infinite`);
+    }
+  }
+  checkRange(values, vector, name, rule, rows, report);
+}
+
+/**
+ * True where no value is NaN or infinite: x·0 is 0 for finite x and NaN otherwise, so one sum tells.
+ * Values under NULLs count too; a false alarm costs a second look.
+ */
+function allFinite(values: Numbers, rows: number): boolean {
+  let sum = 0;
+  for (let row = 0; row < rows; row += 1) sum += values[row]! * 0;
+  return sum === 0;
+}
+
+function checkRange(values: Numbers, vector: Vector, name: string, rule: Rule, rows: number, report: Report): void {
+  if (rule.min === undefined && rule.max === undefined) return;
+  // A bound is compared in the column's own precision: 0.1 in the file must not exclude the float32 nearest to 0.1.
+  const round = values instanceof Float32Array ? Math.fround : (bound: number): number => bound;
+  const min = round(rule.min ?? -Infinity);
+  const max = round(rule.max ?? Infinity);
+  let outside = 0;
+  for (let row = 0; row < rows; row += 1) {
+    const value = values[row]!;
+    outside += (value < min ? 1 : 0) + (value > max ? 1 : 0);
+  }
+  if (outside === 0) return;
+  for (let row = 0; row < rows; row += 1) {
+    const value = values[row]!;
+    // An infinity that is not allowed has its reason already.
+    if (!vector.isValid(row) || (!Number.isFinite(value) && rule.infinite === 'invalid')) continue;
+    if (value < min) report(row, `${name}: below min ${rule.min}`);
+    else if (value > max) report(row, `${name}: above max ${rule.max}`);
+  }
+}
+
+function checkIntegers64(values: Integers64, vector: Vector, name: string, rule: Rule, rows: number, report: Report): void {
+  const { min, max } = rule;
+  if (min === undefined && max === undefined) return;
+  for (let row = 0; row < rows; row += 1) {
+    if (!vector.isValid(row)) continue;
+    const value = values[row]!;
+    // JavaScript compares a bigint with a number exactly.
+    if (min !== undefined && value < min) report(row, `${name}: below min ${min}`);
+    else if (max !== undefined && value > max) report(row, `${name}: above max ${max}`);
+  }
+}
+
+function checkLists(vector: Vector, column: ProjectedColumn, length: number, rows: number, report: Report): void {
+  const { name, rule } = column;
+  const data = vector.data[0]!;
+  const offsets = data.valueOffsets as Int32Array;
+  const child = data.children[0]!;
+  const values = child.values as Numbers | Integers64;
+  const floating = values instanceof Float32Array || values instanceof Float64Array;
+  const suspicious = child.nullCount > 0 || (floating && !allFinite(values, child.length));
+  const childIsValid = (i: number): boolean => child.nullBitmap.length === 0 || ((child.nullBitmap[(i + child.offset) >> 3]! >> ((i + child.offset) & 7)) & 1) === 1;
+  for (let row = 0; row < rows; row += 1) {
+    if (!vector.isValid(row)) continue;
+    const from = offsets[row]!;
+    const to = offsets[row + 1]!;
+    if (to - from !== length) {
+      report(row, `${name}: ${to - from} values in the list, the model takes ${length}`);
+      continue;
+    }
+    if (!suspicious) continue;
+    for (let i = from; i < to; i += 1) {
+      const reason = elementReason(childIsValid(i), values[i]!, rule, floating);
+      if (reason === undefined) continue;
+      report(row, `${name}: ${reason} in the list`);
+      break;
+    }
+  }
+  checkListRange(vector, offsets, values, name, rule, rows, report);
+}
+
+function elementReason(valid: boolean, value: number | bigint, rule: Rule, floating: boolean): string | undefined {
+  // A NULL inside a list has no place in a matrix that is fed as it is.
+  if (!valid) return 'NULL';
+  if (!floating || Number.isFinite(value as number)) return undefined;
+  if (Number.isNaN(value as number)) return rule.missing === 'nan' ? undefined : 'NaN';
+  return rule.infinite === 'invalid' ? 'infinity' : undefined;
+}
+
+function checkListRange(vector: Vector, offsets: Int32Array, values: Numbers | Integers64, name: string, rule: Rule, rows: number, report: Report): void {
+  const { min, max } = rule;
+  if (min === undefined && max === undefined) return;
+  const round = values instanceof Float32Array ? Math.fround : (bound: number): number => bound;
+  const low = round(min ?? -Infinity);
+  const high = round(max ?? Infinity);
+  for (let row = 0; row < rows; row += 1) {
+    if (!vector.isValid(row)) continue;
+    for (let i = offsets[row]!; i < offsets[row + 1]!; i += 1) {
+      const value = values[i]!;
+      if (value >= low && value <= high) continue;
+      if (typeof value === 'number' && !Number.isFinite(value)) continue;
+      report(row, value < low ? `${name}: below min ${min} in the list` : `${name}: above max ${max} in the list`);
+      break;
+    }
+  }
+}

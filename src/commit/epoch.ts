@@ -1,0 +1,124 @@
+/**
+ * Who may write an output: the owner of its highest epoch.
+ *
+ * Epochs are files `1.json`, `2.json`, … that only ever grow in number. A run takes the output by creating the next
+ * one with `link()`, which fails when it is there already, so of any number of runs one wins. It may do so when the
+ * highest epoch is released, or when the process that holds it is gone. The highest epoch is never deleted, so a run
+ * that was stopped for long and woken cannot take an old number. No clock decides anything.
+ */
+import { link, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { ColonnadeError } from '../errors.js';
+import { systemError } from '../system-errors.js';
+import { writeWhole } from './durable.js';
+
+/** Who holds an epoch. */
+interface Owner {
+  readonly run: string;
+  readonly host: string;
+  readonly pid: number;
+  /** Start of the process in clock ticks since boot, where the system tells: tells a reused pid apart. */
+  readonly started: string | null;
+  readonly released: boolean;
+}
+
+export interface Epoch {
+  readonly number: number;
+  /** @throws ColonnadeError `OUTPUT_CONFLICT` when another run has taken the output over. */
+  check(): Promise<void>;
+  /** Lets others take the output. */
+  release(): Promise<void>;
+}
+
+/**
+ * Takes the output of which `folder` holds the epochs.
+ * @throws ColonnadeError `OUTPUT_CONFLICT` when another run holds it.
+ */
+export async function takeEpoch(folder: string, output: string, run: string): Promise<Epoch> {
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch (error) {
+    throw systemError(error, 'commit', 'making the folder', folder);
+  }
+  const highest = await highestEpoch(folder);
+  if (highest > 0) {
+    const owner = await readOwner(folder, highest);
+    if (owner !== undefined && !owner.released && (await isAlive(owner))) throw conflict(output, owner);
+  }
+  const number = highest + 1;
+  const owner: Owner = { run, host: hostname(), pid: process.pid, started: await startOf(process.pid), released: false };
+  await claim(folder, number, owner, output);
+  for (const name of await readdir(folder)) {
+    const other = Number.parseInt(name, 10);
+    if (other < number) await rm(join(folder, name), { force: true });
+  }
+  return {
+    number,
+    check: async () => {
+      const now = await highestEpoch(folder);
+      if (now === number) return;
+      const other = await readOwner(folder, now);
+      throw conflict(output, other);
+    },
+    release: async () => {
+      if ((await highestEpoch(folder)) === number) await writeWhole(join(folder, `${number}.json`), JSON.stringify({ ...owner, released: true }));
+    },
+  };
+}
+
+async function claim(folder: string, number: number, owner: Owner, output: string): Promise<void> {
+  const draft = join(folder, `draft-${owner.pid}-${owner.run}`);
+  try {
+    await writeFile(draft, JSON.stringify(owner));
+    await link(draft, join(folder, `${number}.json`));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw conflict(output, await readOwner(folder, number));
+    throw systemError(error, 'commit', 'writing', folder);
+  } finally {
+    await rm(draft, { force: true });
+  }
+}
+
+async function highestEpoch(folder: string): Promise<number> {
+  const numbers = (await readdir(folder)).map((name) => /^(\d+)\.json$/.exec(name)?.[1]).filter((text) => text !== undefined);
+  return Math.max(0, ...numbers.map(Number));
+}
+
+async function readOwner(folder: string, number: number): Promise<Owner | undefined> {
+  try {
+    return JSON.parse(await readFile(join(folder, `${number}.json`), 'utf8')) as Owner;
+  } catch {
+    // Gone meanwhile, because a higher epoch has replaced it.
+    return undefined;
+  }
+}
+
+async function isAlive(owner: Owner): Promise<boolean> {
+  // Of a process on another machine nothing is known: it counts as alive.
+  if (owner.host !== hostname()) return true;
+  try {
+    process.kill(owner.pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+  return owner.started === null || (await startOf(owner.pid)) === owner.started;
+}
+
+/** Field 22 of /proc/PID/stat (proc(5)); null where there is no /proc. */
+async function startOf(pid: number): Promise<string | null> {
+  try {
+    const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null;
+  } catch {
+    return null;
+  }
+}
+
+function conflict(output: string, owner: Owner | undefined): ColonnadeError {
+  const who = owner === undefined ? 'another run' : `run ${owner.run} (process ${owner.pid} on ${owner.host})`;
+  return new ColonnadeError('OUTPUT_CONFLICT', `${output}: ${who} is writing this output`, {
+    phase: 'commit',
+    hint: 'wait until it is done, or choose another sink.path',
+  });
+}

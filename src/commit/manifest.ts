@@ -1,0 +1,50 @@
+/** The manifest: what a run read, wrote and counted. Written last; a run is done when it is there. */
+import { readFile } from 'node:fs/promises';
+import type { Fingerprint } from '../plan/facts.js';
+import type { Plan } from '../plan/plan.js';
+import { writeWhole } from './durable.js';
+import type { Ledger } from './ledger.js';
+
+/** A file that a run wrote. */
+export interface WrittenFile {
+  /** Relative to the folder that it is in; slashes. */
+  readonly path: string;
+  readonly rows: number;
+  readonly bytes: number;
+  /** sha256, hex. */
+  readonly sha256: string;
+}
+
+export interface Manifest {
+  readonly format: 1;
+  readonly run_id: string;
+  readonly plan_hash: string;
+  readonly pipeline: { readonly name: string; readonly file: string; readonly hash: string };
+  readonly model: { readonly path: string; readonly hash: string; readonly engine: string; readonly batch_size: number };
+  readonly inputs: readonly { readonly path: string; readonly rows: number; readonly fingerprint: Fingerprint }[];
+  readonly output: string;
+  readonly outputs: readonly WrittenFile[];
+  readonly quarantine: readonly WrittenFile[];
+  readonly ledger: Ledger;
+  readonly reasons: Readonly<Record<string, number>>;
+  readonly nan: Readonly<Record<string, number>>;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly started_at: string;
+  readonly finished_at: string;
+  /** Seconds by phase. */
+  readonly timings: Readonly<Record<string, number>>;
+  readonly sink: Plan['sink'];
+}
+
+export async function writeManifest(path: string, manifest: Manifest): Promise<void> {
+  await writeWhole(path, `${JSON.stringify(manifest, null, 2)}\n`);
+}
+
+/** The manifest at `path`; undefined where there is none that can be read. */
+export async function readManifest(path: string): Promise<Manifest | undefined> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as Manifest;
+  } catch {
+    return undefined;
+  }
+}

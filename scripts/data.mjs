@@ -70,7 +70,7 @@ function customers(region, from, to, wide) {
     ), base AS (
       SELECT
         i,
-        hash(i) % 10000 AS fault,
+        hash(i * 128 + 100) % 10000 AS fault,
         18 + floor(62 * (0.55 * u(i, 1) + 0.45 * u(i, 2)))::INTEGER AS years,
         1 + floor(3000 * u(i, 3) * u(i, 4))::INTEGER AS days,
         n(i, 5) AS wealth,

@@ -1,0 +1,70 @@
+/**
+ * What a batch is to a model, and what a model is to the rest of the program. An engine computes the outputs of one
+ * model for a batch of rows: ONNX Runtime does it for any graph (`session.ts`); a faster one for a kind of model only
+ * has to keep this protocol.
+ */
+import type { RecordBatch } from 'apache-arrow';
+import type { ElementType, ModelSignature } from '../plan/facts.js';
+
+/** Values of a tensor, row-major. Bools are bytes of 0 and 1; strings are JavaScript strings. */
+export type TensorData =
+  | Float32Array
+  | Float64Array
+  | Int8Array
+  | Uint8Array
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | BigInt64Array
+  | BigUint64Array
+  | string[];
+
+/** A tensor that enters or leaves a model. `data.length` is the product of `dims`. */
+export interface Tensor {
+  readonly type: ElementType;
+  readonly dims: readonly number[];
+  readonly data: TensorData;
+}
+
+/** Rows that are given to a model at once. */
+export interface ModelBatch {
+  /** Rows that count, at least one. The outputs have exactly that many. */
+  readonly rows: number;
+  /**
+   * Rows that the tensors hold: `rows`, or more where the model fixes the batch size. The ones past `rows` repeat the
+   * last row and their outputs are cut off.
+   */
+  readonly paddedRows: number;
+  /** One tensor for each model input, by name; the first dimension is `paddedRows`. */
+  readonly feeds: ReadonlyMap<string, Tensor>;
+  /** Batches whose memory the tensors point into: held here so that it is not given back while the model reads it. */
+  readonly sources: readonly RecordBatch[];
+}
+
+/**
+ * Computes a model's outputs.
+ *
+ * - `run` is called with one batch at a time; the next call comes after the promise of the last has settled. It may
+ *   block the thread for as long as the model takes, and cannot be stopped other than by ending the process.
+ * - The tensors of the batch belong to the caller. The engine only reads them, and not after the promise has settled:
+ *   the caller may overwrite them for the next batch then.
+ * - The tensors of the result are the engine's gift: they are not touched again by it, not even by a later `run`.
+ * - The same batch gives the same bits, whatever was run before it.
+ * - After a failed `run` the engine can be used on. After `release` it cannot; `release` may be called twice.
+ */
+export interface Engine {
+  readonly name: 'onnxruntime';
+  /**
+   * The outputs by name. Each that is row-wise has `batch.rows` as its first dimension.
+   *
+   * @throws ColonnadeError `MODEL_FAILED` when the model cannot score the batch
+   */
+  run(batch: ModelBatch): Promise<ReadonlyMap<string, Tensor>>;
+  release(): Promise<void>;
+}
+
+/** A model that is loaded and ready to score. */
+export interface Model extends Engine {
+  readonly signature: ModelSignature;
+}

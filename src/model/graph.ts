@@ -1,0 +1,210 @@
+/**
+ * Reads an ONNX file without running it: what goes in, what comes out, what it is made of. ZipMap nodes, which turn a
+ * matrix of scores into maps that no column can hold, are taken out on the way.
+ */
+import { create, toBinary } from '@bufbuild/protobuf';
+import { ColonnadeError } from '../errors.js';
+import type { Dimension, ElementType } from '../plan/facts.js';
+import { ClassLabelFinder, labelsOfNode, type ClassLabels } from './class-labels.js';
+import { elementTypeOf, onnxTypeName } from './element-types.js';
+import { findExternalFiles, type ExternalFile } from './external-data.js';
+import { locateModel } from './locate.js';
+import { parseModel, readModelFile, type ParsedModel } from './model-file.js';
+import {
+  ModelProtoSchema,
+  OperatorSetIdProtoSchema,
+  TensorProto_DataType as OnnxType,
+  TypeProto_TensorSchema,
+  TypeProtoSchema,
+  type GraphProto,
+  type NodeProto,
+  type TypeProto,
+  type TypeProto_Tensor,
+} from './onnx_pb.js';
+
+/** A graph input or output as the file declares it. */
+export interface DeclaredTensor {
+  readonly name: string;
+  readonly type: ElementType;
+  /** Absent where the file does not declare a shape: then even the rank is open. */
+  readonly shape?: readonly Dimension[];
+}
+
+export interface DeclaredOutput extends DeclaredTensor {
+  readonly classes?: ClassLabels;
+}
+
+/** A model file, read and ready to be loaded. */
+export interface ModelGraph {
+  /** Absolute path of the ONNX file, inside the folder where the pipeline names an MLflow folder. */
+  readonly path: string;
+  /** What a session is made from: the file's bytes, or those of the graph without ZipMap. */
+  readonly bytes: Uint8Array;
+  /** sha256, hex, of the file as it is on disk. */
+  readonly hash: string;
+  /** Bytes of the file and of its external data. */
+  readonly size: number;
+  readonly externalFiles: readonly ExternalFile[];
+  readonly producer: string;
+  readonly irVersion: number;
+  readonly opsets: Readonly<Record<string, number>>;
+  readonly operators: Readonly<Record<string, number>>;
+  /** Numbers in the initializers and in the float attributes of `ai.onnx.ml` nodes (coefficients, tree values). */
+  readonly parameters: number;
+  readonly inputs: readonly DeclaredTensor[];
+  readonly outputs: readonly DeclaredOutput[];
+  /** Outputs whose ZipMap was taken out. */
+  readonly zipMaps: readonly string[];
+}
+
+/**
+ * Reads a model file.
+ *
+ * @param path an ONNX file, or an MLflow model folder
+ * @throws ColonnadeError `MODEL_NOT_FOUND`; `MODEL_INVALID` when it is not a whole ONNX model or points outside its
+ *   folder; `MODEL_UNSUPPORTED` when an input or output is nothing that a column can hold
+ */
+export async function readGraph(path: string): Promise<ModelGraph> {
+  const file = await readModelFile(await locateModel(path));
+  const model = parseModel(file);
+  const { graph } = model;
+  const externalFiles = await findExternalFiles(file.path, model);
+  const opsets = opsetsOf(model);
+  const operators = countOperators(graph);
+  const parameters = countParameters(graph);
+  const zipMaps = removeZipMaps(file.path, model);
+  const labels = new ClassLabelFinder(graph);
+  const initialized = new Set(graph.initializer.map(({ name }) => name));
+  return {
+    path: file.path,
+    bytes: zipMaps.size === 0 ? file.bytes : toBinary(ModelProtoSchema, model),
+    hash: file.hash,
+    size: externalFiles.reduce((sum, { bytes }) => sum + bytes, file.bytes.length),
+    externalFiles,
+    producer: [model.producerName, model.producerVersion].filter((text) => text !== '').join(' '),
+    irVersion: Number(model.irVersion),
+    opsets,
+    operators,
+    parameters,
+    inputs: graph.input
+      .filter(({ name }) => !initialized.has(name))
+      .map(({ name, type }) => declared(file.path, 'input', name, type)),
+    outputs: graph.output.map(({ name, type }) => {
+      const output = declared(file.path, 'output', name, type);
+      const isScore = output.type === 'float32' || output.type === 'float64';
+      const classes = zipMaps.get(name) ?? (isScore ? labels.of(name) : undefined);
+      return classes === undefined ? output : { ...output, classes };
+    }),
+    zipMaps: [...zipMaps.keys()],
+  };
+}
+
+/**
+ * Replaces each ZipMap that makes a graph output by an Identity, so that the output keeps its name and is the matrix of
+ * scores. Gives the labels by the names of those outputs.
+ */
+function removeZipMaps(path: string, model: ParsedModel): Map<string, ClassLabels | undefined> {
+  const { graph } = model;
+  const found = new Map<string, ClassLabels | undefined>();
+  for (const node of graph.node) {
+    if (node.opType !== 'ZipMap' || node.domain !== 'ai.onnx.ml') continue;
+    const output = graph.output.find(({ name }) => name === node.output[0]);
+    if (output === undefined) continue;
+    if (graph.node.some(({ input }) => input.includes(output.name))) {
+      throw unsupported(
+        `the output ${output.name} of ${path} is a ZipMap that other nodes of the graph read`,
+        'Export the model without ZipMap: options={"zipmap": False}.',
+      );
+    }
+    const classes = labelsOfNode(node);
+    found.set(output.name, classes);
+    replaceByIdentity(node);
+    output.type = scoreMatrixType(classes);
+  }
+  if (found.size > 0 && !model.opsetImport.some(({ domain }) => isOnnxDomain(domain))) {
+    // Identity belongs to ONNX's own domain, which a graph of ai.onnx.ml nodes only need not import. It is in opset 1
+    // already, but runtimes drop support for the oldest ones.
+    model.opsetImport.push(create(OperatorSetIdProtoSchema, { domain: '', version: 13n }));
+  }
+  return found;
+}
+
+function replaceByIdentity(node: NodeProto): void {
+  node.opType = 'Identity';
+  node.domain = '';
+  node.attribute = [];
+}
+
+function scoreMatrixType(classes: ClassLabels | undefined): TypeProto {
+  const width = classes === undefined ? {} : { value: { case: 'dimValue' as const, value: BigInt(classes.length) } };
+  const tensorType = create(TypeProto_TensorSchema, { elemType: OnnxType.FLOAT, shape: { dim: [{}, width] } });
+  return create(TypeProtoSchema, { value: { case: 'tensorType', value: tensorType } });
+}
+
+function declared(path: string, side: 'input' | 'output', name: string, type: TypeProto | undefined): DeclaredTensor {
+  if (type?.value.case !== 'tensorType') {
+    const kind = type?.value.case?.replace('Type', '') ?? 'value without a type';
+    throw unsupported(
+      `the ${side} ${name} of ${path} is a ${kind}; only tensors can be ${side === 'input' ? 'fed from' : 'made into'} columns`,
+      kind === 'sequence' || kind === 'map'
+        ? 'Export the model with tensor outputs: for scikit-learn and LightGBM set options={"zipmap": False} or zipmap=False.'
+        : `Export the model with a tensor in place of ${name}.`,
+    );
+  }
+  const tensor = type.value.value;
+  const element = elementTypeOf(tensor.elemType);
+  if (element === undefined) {
+    throw unsupported(
+      `the ${side} ${name} of ${path} holds ${onnxTypeName(tensor.elemType)} values, which no column can hold`,
+      `Add a Cast to float32 (or another plain type) at ${name} and export the model again.`,
+    );
+  }
+  return tensor.shape === undefined ? { name, type: element } : { name, type: element, shape: dimensions(tensor) };
+}
+
+/** Symbolic, absent and negative extents are open; converters write all three. */
+function dimensions(tensor: TypeProto_Tensor): Dimension[] {
+  return (tensor.shape?.dim ?? []).map(({ value }) =>
+    value.case === 'dimValue' && value.value >= 0n ? Number(value.value) : null,
+  );
+}
+
+function isOnnxDomain(domain: string): boolean {
+  return domain === '' || domain === 'ai.onnx';
+}
+
+/** Versions by domain. Exporters repeat a domain now and then; the highest one holds. */
+function opsetsOf(model: ParsedModel): Record<string, number> {
+  const opsets: Record<string, number> = {};
+  for (const { domain, version } of model.opsetImport) {
+    const name = isOnnxDomain(domain) ? 'ai.onnx' : domain;
+    opsets[name] = Math.max(opsets[name] ?? 0, Number(version));
+  }
+  return opsets;
+}
+
+/** Nodes by operator, subgraphs included; the domain is told where it is not ONNX's own. */
+function countOperators(graph: GraphProto, counts: Record<string, number> = {}): Record<string, number> {
+  for (const { opType, domain, attribute } of graph.node) {
+    const name = isOnnxDomain(domain) ? opType : `${domain}.${opType}`;
+    counts[name] = (counts[name] ?? 0) + 1;
+    for (const { g, graphs } of attribute) {
+      for (const inner of g === undefined ? graphs : [g, ...graphs]) countOperators(inner, counts);
+    }
+  }
+  return counts;
+}
+
+function countParameters(graph: GraphProto): number {
+  let count = 0;
+  for (const { dims } of graph.initializer) count += dims.reduce((product, extent) => product * Number(extent), 1);
+  for (const { domain, attribute } of graph.node) {
+    if (domain !== 'ai.onnx.ml') continue;
+    for (const { floats } of attribute) count += floats.length;
+  }
+  return count;
+}
+
+function unsupported(message: string, hint: string): ColonnadeError {
+  return new ColonnadeError('MODEL_UNSUPPORTED', message, { phase: 'model', hint });
+}

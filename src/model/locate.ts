@@ -1,0 +1,90 @@
+/** Finds the model file that a path of a pipeline means: an `.onnx` file, or the one inside an MLflow model folder. */
+import { readFile, realpath, stat } from 'node:fs/promises';
+import { isAbsolute, join, relative, resolve, sep } from 'node:path';
+import { parse } from 'yaml';
+import { ColonnadeError, messageOf } from '../errors.js';
+
+/** The file that describes an MLflow model: https://mlflow.org/docs/latest/ml/model/#storage-format. */
+const MLMODEL = 'MLmodel';
+
+/**
+ * The path of the ONNX file.
+ *
+ * @param path a file, or a folder with an `MLmodel` file of the `onnx` flavour
+ * @throws ColonnadeError `MODEL_NOT_FOUND`, `MODEL_INVALID`
+ */
+export async function locateModel(path: string): Promise<string> {
+  const stats = await statModel(path);
+  if (!stats.isDirectory()) return path;
+  let description: unknown;
+  try {
+    description = parse(await readFile(join(path, MLMODEL), 'utf8'), { maxAliasCount: 0 });
+  } catch (error) {
+    throw new ColonnadeError(
+      'MODEL_INVALID',
+      `${path} is a folder, and its file ${MLMODEL} cannot be read: ${messageOf(error)}`,
+      {
+        phase: 'model',
+        hint: `Name the .onnx file itself, or a folder that MLflow saved a model of the onnx flavour in.`,
+        cause: error,
+      },
+    );
+  }
+  const data = field(field(field(description, 'flavors'), 'onnx'), 'data');
+  if (typeof data !== 'string') {
+    throw new ColonnadeError('MODEL_INVALID', `${join(path, MLMODEL)} has no onnx flavour (flavors.onnx.data)`, {
+      phase: 'model',
+      hint: 'Save the model with mlflow.onnx.save_model, or name an .onnx file.',
+    });
+  }
+  const file = await insideFolder(path, data);
+  if (file === undefined) {
+    throw new ColonnadeError(
+      'MODEL_INVALID',
+      `${join(path, MLMODEL)} names the model file ${data}, outside its folder`,
+      {
+        phase: 'model',
+        hint: 'Keep the .onnx file inside the model folder.',
+      },
+    );
+  }
+  await statModel(file);
+  return file;
+}
+
+/**
+ * The absolute path of `name` in `folder`, or undefined where it lies elsewhere: absolute, through `..`, or through a
+ * link that leaves the folder. A file that does not exist counts by its name alone.
+ */
+export async function insideFolder(folder: string, name: string): Promise<string | undefined> {
+  if (name === '' || name.includes('\0') || isAbsolute(name) || /^[A-Za-z]:|\\/.test(name)) return undefined;
+  const path = resolve(folder, name);
+  if (!contains(resolve(folder), path)) return undefined;
+  try {
+    return contains(await realpath(folder), await realpath(path)) ? path : undefined;
+  } catch {
+    return path;
+  }
+}
+
+function contains(folder: string, path: string): boolean {
+  const way = relative(folder, path);
+  return way !== '' && way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
+}
+
+async function statModel(path: string): Promise<{ isDirectory(): boolean }> {
+  try {
+    return await stat(path);
+  } catch (error) {
+    throw new ColonnadeError('MODEL_NOT_FOUND', `there is no model at ${path}`, {
+      phase: 'model',
+      hint: 'Set model.path to an .onnx file; a relative path starts at the folder of the pipeline file.',
+      cause: error,
+    });
+  }
+}
+
+function field(value: unknown, key: string): unknown {
+  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined;
+  return (value as Record<string, unknown>)[key];
+}

@@ -1,0 +1,68 @@
+/**
+ * Learns the real shapes of a model's outputs. What a file declares is often wrong or missing (LightGBM's exporter
+ * writes `[1]` for the labels of any number of rows), so the model is run on neutral rows: zeros, empty texts.
+ */
+import type { Dimension, ElementType } from '../plan/facts.js';
+import { allocate } from './element-types.js';
+import type { Tensor } from './engine.js';
+import type { DeclaredTensor } from './graph.js';
+
+/** Rows of the two runs. An extent that follows both is the number of rows. */
+const PROBE_ROWS = [2, 3] as const;
+
+/** A model with inputs larger than this many values is not probed. */
+const MAX_VALUES = 4_000_000;
+
+/** Type and shape of an output. */
+export interface OutputShape {
+  readonly type: ElementType;
+  readonly shape: readonly Dimension[];
+}
+
+type Run = (feeds: ReadonlyMap<string, Tensor>) => Promise<ReadonlyMap<string, Tensor>>;
+
+/** The extent of the first dimension that the inputs fix, if any does. */
+export function fixedBatchOf(inputs: readonly DeclaredTensor[]): number | undefined {
+  for (const { shape } of inputs) if (typeof shape?.[0] === 'number') return shape[0];
+  return undefined;
+}
+
+/**
+ * Shapes of the outputs that `run` gives for neutral rows. Empty when the model cannot score such rows, which is no
+ * fault of it.
+ */
+export async function probeOutputs(
+  inputs: readonly DeclaredTensor[],
+  run: Run,
+): Promise<ReadonlyMap<string, OutputShape>> {
+  const fixed = fixedBatchOf(inputs);
+  const runs: ReadonlyMap<string, Tensor>[] = [];
+  try {
+    for (const rows of fixed === undefined ? PROBE_ROWS : [fixed]) {
+      const feeds = neutralFeeds(inputs, rows);
+      if (feeds === undefined) return new Map();
+      runs.push(await run(feeds));
+    }
+  } catch {
+    return new Map();
+  }
+  const shapes = new Map<string, OutputShape>();
+  const [first, second] = runs;
+  for (const [name, { type, dims }] of first ?? []) {
+    const other = second === undefined ? dims : second.get(name)?.dims;
+    if (other?.length !== dims.length) continue;
+    shapes.set(name, { type, shape: dims.map((extent, i) => (extent === other[i] ? extent : null)) });
+  }
+  return shapes;
+}
+
+function neutralFeeds(inputs: readonly DeclaredTensor[], rows: number): Map<string, Tensor> | undefined {
+  const feeds = new Map<string, Tensor>();
+  for (const { name, type, shape = [null, null] } of inputs) {
+    const dims = shape.map((extent, i) => extent ?? (i === 0 ? rows : 1));
+    const length = dims.reduce((product, extent) => product * extent, 1);
+    if (length > MAX_VALUES) return undefined;
+    feeds.set(name, { type, dims, data: allocate(type, length) });
+  }
+  return feeds;
+}

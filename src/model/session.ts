@@ -1,0 +1,240 @@
+/**
+ * Scoring with ONNX Runtime: the only module that loads it. The library is loaded when the first model is, because that
+ * alone takes longer than the start of the whole program.
+ */
+import type { InferenceSession, Tensor as OrtTensor, TensorConstructor } from 'onnxruntime-node';
+import { ColonnadeError } from '../errors.js';
+import type { ElementType, ModelSignature, OutputSpec, TensorSpec } from '../plan/facts.js';
+import type { Model, ModelBatch, Tensor, TensorData } from './engine.js';
+import { firstValues } from './element-types.js';
+import { readExternalFiles } from './external-data.js';
+import { readGraph, type DeclaredOutput, type ModelGraph } from './graph.js';
+import { locateModel } from './locate.js';
+import { readModelFile } from './model-file.js';
+import { probeOutputs } from './probe.js';
+import { loadError, runError } from './session-errors.js';
+
+/** How a model is opened. */
+export interface OpenOptions {
+  /** Threads that one run may use. More than one may change the last bits of a score. Default 1. */
+  readonly threads?: number;
+  /** Names of the outputs that `run` gives; all when absent. What is not asked for is not copied. */
+  readonly outputs?: readonly string[];
+  /**
+   * The signature that an earlier `openModel` found. Opening is faster with it, as nothing is probed, and fails with
+   * `MODEL_CHANGED` when the file is not the same any more.
+   */
+  readonly signature?: ModelSignature;
+}
+
+/**
+ * Loads a model and learns its signature.
+ *
+ * @param path an ONNX file, or an MLflow model folder
+ * @throws ColonnadeError `MODEL_NOT_FOUND`, `MODEL_INVALID`, `MODEL_UNSUPPORTED`, `MODEL_CHANGED`
+ */
+export async function openModel(path: string, options: OpenOptions = {}): Promise<Model> {
+  if (options.signature !== undefined) return reopen(path, options.signature, options);
+  const graph = await readGraph(path);
+  const session = await OrtSession.create(
+    graph.path,
+    graph.bytes,
+    await readExternalFiles(graph.externalFiles),
+    options,
+  );
+  try {
+    return new OrtModel(session, await signatureOf(graph, session), options.outputs);
+  } catch (error) {
+    await session.release();
+    throw error;
+  }
+}
+
+/** Opens a model that is known: its graph is parsed only where it has to be edited or has external data. */
+async function reopen(path: string, signature: ModelSignature, options: OpenOptions): Promise<Model> {
+  const file = await readModelFile(await locateModel(path));
+  const asOnDisk = signature.zipMaps.length === 0 && signature.bytes === file.bytes.length;
+  const graph = file.hash === signature.hash && !asOnDisk ? await readGraph(path) : undefined;
+  if (file.hash !== signature.hash || (graph !== undefined && graph.size !== signature.bytes)) {
+    throw new ColonnadeError('MODEL_CHANGED', `the model ${file.path} is not the one that the run was planned with`, {
+      phase: 'model',
+      hint: 'Put the earlier model back to resume, or start over with --fresh.',
+    });
+  }
+  const external = graph === undefined ? [] : await readExternalFiles(graph.externalFiles);
+  const session = await OrtSession.create(file.path, graph?.bytes ?? file.bytes, external, options);
+  return new OrtModel(session, signature, options.outputs);
+}
+
+async function signatureOf(graph: ModelGraph, session: OrtSession): Promise<ModelSignature> {
+  const probed = await probeOutputs(graph.inputs, (feeds) => session.run(feeds));
+  return {
+    path: graph.path,
+    hash: graph.hash,
+    bytes: graph.size,
+    producer: graph.producer,
+    irVersion: graph.irVersion,
+    opsets: graph.opsets,
+    // An input without a declared shape takes whatever the graph can work with; a matrix is what tables give.
+    inputs: graph.inputs.map(({ name, type, shape = [null, null] }): TensorSpec => ({ name, type, shape })),
+    outputs: graph.outputs.map((output) => outputSpec(output, probed.get(output.name) ?? session.inferred(output))),
+    zipMaps: graph.zipMaps,
+    operators: graph.operators,
+    parameters: graph.parameters,
+  };
+}
+
+function outputSpec(
+  { name, classes }: DeclaredOutput,
+  { type, shape }: Pick<TensorSpec, 'type' | 'shape'>,
+): OutputSpec {
+  const width = shape.length === 2 ? shape[1] : undefined;
+  // Labels that do not go with the columns one by one (a single score for two classes) would name the wrong thing.
+  const fits = classes !== undefined && (width === null || width === classes.length);
+  return fits ? { name, type, shape, classes } : { name, type, shape };
+}
+
+/** An ONNX Runtime session on one model, in the program's own terms. */
+class OrtSession {
+  readonly #path: string;
+  readonly #session: InferenceSession;
+  readonly #Tensor: TensorConstructor;
+  /** External weights: the session may point into them as long as it lives, so they must not be collected. */
+  readonly external: unknown;
+
+  private constructor(path: string, session: InferenceSession, tensor: TensorConstructor, external: unknown) {
+    this.#path = path;
+    this.#session = session;
+    this.#Tensor = tensor;
+    this.external = external;
+  }
+
+  static async create(
+    path: string,
+    bytes: Uint8Array,
+    externalData: readonly { path: string; data: Uint8Array }[],
+    { threads = 1, outputs }: OpenOptions,
+  ): Promise<OrtSession> {
+    const ort = await import('onnxruntime-node');
+    // Every failure is thrown as well; its log would only disturb the program's own lines on stderr.
+    ort.env.logLevel = 'fatal';
+    let session: InferenceSession;
+    try {
+      session = await ort.InferenceSession.create(bytes, {
+        executionProviders: ['cpu'],
+        intraOpNumThreads: threads,
+        interOpNumThreads: 1,
+        executionMode: 'sequential',
+        graphOptimizationLevel: 'all',
+        logSeverityLevel: 4,
+        ...(externalData.length === 0 ? {} : { externalData }),
+      });
+    } catch (error) {
+      throw loadError(path, error);
+    }
+    const missing = outputs?.find((name) => !session.outputNames.includes(name));
+    if (missing !== undefined) {
+      await session.release();
+      throw new ColonnadeError(
+        'MODEL_MISMATCH',
+        `${path} has no output ${missing}; it has ${session.outputNames.join(', ')}`,
+        {
+          phase: 'model',
+          hint: 'Take one of the outputs that the model has.',
+        },
+      );
+    }
+    return new OrtSession(path, session, ort.Tensor, externalData);
+  }
+
+  /** Runs the graph on the feeds. Throws what ONNX Runtime throws. */
+  async run(feeds: ReadonlyMap<string, Tensor>, fetches?: readonly string[]): Promise<ReadonlyMap<string, Tensor>> {
+    const given: Record<string, OrtTensor> = {};
+    for (const [name, { type, data, dims }] of feeds) {
+      given[name] = new this.#Tensor(type, data as Float32Array, dims);
+    }
+    const results = await (fetches === undefined ? this.#session.run(given) : this.#session.run(given, fetches));
+    const outputs = new Map<string, Tensor>();
+    for (const name of fetches ?? this.#session.outputNames) {
+      const value = results[name];
+      if (value === undefined) throw new Error(`the output ${name} is missing from the result`);
+      outputs.set(name, { type: value.type as ElementType, dims: value.dims, data: value.data as TensorData });
+    }
+    return outputs;
+  }
+
+  /** The declared type and shape of an output, or the shape that ONNX Runtime inferred where none is declared. */
+  inferred({ name, type, shape }: DeclaredOutput): Pick<TensorSpec, 'type' | 'shape'> {
+    if (shape !== undefined) return { type, shape };
+    const metadata = this.#session.outputMetadata.find((output) => output.name === name);
+    const dims = metadata?.isTensor === true ? metadata.shape : [];
+    return {
+      type,
+      shape: dims.length === 0 ? [null] : dims.map((extent) => (typeof extent === 'number' ? extent : null)),
+    };
+  }
+
+  async release(): Promise<void> {
+    await this.#session.release();
+  }
+
+  get path(): string {
+    return this.#path;
+  }
+}
+
+/** A model that ONNX Runtime scores. */
+class OrtModel implements Model {
+  readonly name = 'onnxruntime';
+  readonly signature: ModelSignature;
+  readonly #fetches: readonly string[];
+  #session: OrtSession | undefined;
+
+  constructor(session: OrtSession, signature: ModelSignature, outputs?: readonly string[]) {
+    this.#session = session;
+    this.signature = signature;
+    this.#fetches = outputs ?? signature.outputs.map(({ name }) => name);
+  }
+
+  async run(batch: ModelBatch): Promise<ReadonlyMap<string, Tensor>> {
+    const session = this.#session;
+    if (session === undefined) {
+      throw new ColonnadeError('INTERNAL', `the model ${this.signature.path} was used after its release`, {
+        phase: 'model',
+      });
+    }
+    try {
+      const outputs = await session.run(batch.feeds, this.#fetches);
+      return batch.paddedRows === batch.rows ? outputs : withoutPadding(outputs, batch);
+    } catch (error) {
+      throw runError(session.path, batch.rows, error);
+    }
+  }
+
+  async release(): Promise<void> {
+    const session = this.#session;
+    this.#session = undefined;
+    await session?.release();
+  }
+}
+
+/** Cuts the rows of the padding off every output that has them. */
+function withoutPadding(
+  outputs: ReadonlyMap<string, Tensor>,
+  { rows, paddedRows }: ModelBatch,
+): ReadonlyMap<string, Tensor> {
+  const cut = new Map<string, Tensor>();
+  for (const [name, output] of outputs) {
+    if (output.dims[0] !== paddedRows) {
+      cut.set(name, output);
+      continue;
+    }
+    const dims = [rows, ...output.dims.slice(1)];
+    cut.set(name, {
+      type: output.type,
+      dims,
+      data: firstValues(output.data, (output.data.length / paddedRows) * rows),
+    });
+  }
+  return cut;
+}

@@ -1,0 +1,341 @@
+/**
+ * The footer of a Parquet file: read, checked and given as a typed view over its Thrift tree.
+ *
+ *     readFooter(path): Promise<Footer>                    throws ColonnadeError BAD_PARQUET, INPUT_GONE, IO_FAILED
+ *     parseFooter(bytes, place): Footer                    the same from bytes in memory
+ *     topLevelColumns(footer): readonly SchemaNode[]
+ *     keyValue(footer, key): string | undefined
+ *
+ * Every place that the footer points to lies inside the file once this has returned, the rows of its row groups add up,
+ * and each row group has one chunk for each leaf of the schema.
+ */
+import { createHash } from 'node:crypto';
+import type { FileHandle } from 'node:fs/promises';
+import { ColonnadeError } from '../errors.js';
+import type { Fingerprint } from '../plan/facts.js';
+import { openForReading, readError, readExactly } from './blocks.js';
+import {
+  CHUNK,
+  COLUMN,
+  ENCRYPTED_MAGIC,
+  FILE,
+  KEY_VALUE,
+  MAGIC,
+  PHYSICAL_TYPES,
+  ROW_GROUP,
+  codecName,
+  encodingName,
+  type PhysicalType,
+} from './format.js';
+import { looksLike } from './magic.js';
+import { parseSchema, type SchemaNode } from './schema.js';
+import { THRIFT, ThriftError, ThriftStruct, parseThrift } from './thrift.js';
+
+/** A range of bytes of the file. */
+export interface ByteRange {
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** The values of one leaf column in one row group. */
+export interface ColumnChunk {
+  /** Names from the top-level column down to the leaf. */
+  readonly path: readonly string[];
+  readonly type: PhysicalType;
+  readonly codec: string;
+  readonly encodings: readonly string[];
+  /** Values, NULLs and empty lists included: rows, for a column that is not in a list. */
+  readonly values: number;
+  /** Dictionary and data pages. */
+  readonly pages: ByteRange;
+  readonly uncompressedBytes: number;
+  readonly columnIndex?: ByteRange;
+  readonly offsetIndex?: ByteRange;
+  readonly bloomFilter: boolean;
+  /** Another file that holds the pages. */
+  readonly filePath?: string;
+  /** True where the chunk is encrypted by a key of its own; its metadata may then be missing. */
+  readonly encrypted: boolean;
+  /** The `ColumnChunk` of the footer. */
+  readonly tree: ThriftStruct;
+  /** Its `ColumnMetaData`. */
+  readonly metadata: ThriftStruct;
+}
+
+export interface RowGroupView {
+  readonly rows: number;
+  /** Compressed bytes of all its chunks. */
+  readonly bytes: number;
+  /** One for each leaf of the schema, in its order. */
+  readonly chunks: readonly ColumnChunk[];
+  readonly tree: ThriftStruct;
+}
+
+export interface KeyValue {
+  readonly key: string;
+  readonly value: string | undefined;
+}
+
+export interface Footer {
+  readonly path: string;
+  /** Bytes of the file. */
+  readonly size: number;
+  /** Offset of the footer's first byte: all before it is data, indexes and filters. */
+  readonly start: number;
+  readonly fingerprint: Fingerprint;
+  readonly version: number;
+  readonly rows: number;
+  readonly createdBy: string | undefined;
+  readonly schema: SchemaNode;
+  /** Leaves of the schema: the columns of a row group. */
+  readonly leaves: readonly SchemaNode[];
+  readonly rowGroups: readonly RowGroupView[];
+  readonly keyValues: readonly KeyValue[];
+  /** True where the footer says how the minima and maxima of each leaf are ordered. */
+  readonly columnOrders: boolean;
+  /** True where some columns are encrypted; a file whose footer is encrypted cannot be read at all. */
+  readonly encrypted: boolean;
+  /** True where a chunk has an offset index. */
+  readonly pageIndex: boolean;
+  /** The `FileMetaData`. */
+  readonly tree: ThriftStruct;
+}
+
+/** Read from the end of the file at once: most footers fit. */
+const TAIL_BYTES = 64 * 1024;
+/** Larger footers than this are refused: no reader could hold what they describe. */
+const MAX_FOOTER_BYTES = 1 << 30;
+const SMALLEST_FILE = 12;
+
+function bad(path: string, what: string, hint: string, cause?: unknown): ColonnadeError {
+  return new ColonnadeError('BAD_PARQUET', `${path}: ${what}`, { phase: 'source', hint, cause });
+}
+
+const WRITE_AGAIN = 'write or download the file again';
+
+/** What can be told of a file that does not end as a Parquet file. */
+function notParquet(path: string, head: Buffer, size: number): ColonnadeError {
+  if (head.toString('latin1', 0, 4) === MAGIC) {
+    return bad(
+      path,
+      `it begins as Parquet but ends without a footer after ${size} bytes; it was cut off, or is still being written`,
+      'wait until its writer is done, or copy the whole file again',
+    );
+  }
+  return bad(path, `it is not Parquet; it looks like ${looksLike(head)}`, 'convert it to Parquet, or leave it out of source.path');
+}
+
+/**
+ * Reads and checks the footer of a file: one read of its last 64 KiB, a second one where the footer is longer.
+ *
+ * @throws ColonnadeError `BAD_PARQUET` for anything that is not a whole, readable Parquet file, with the place;
+ * `INPUT_GONE`, `IO_FAILED`.
+ */
+export async function readFooter(path: string): Promise<Footer> {
+  const handle = await openForReading(path);
+  try {
+    return await readOpenFooter(handle, path);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** {@link readFooter} of a file that is open already. */
+export async function readOpenFooter(handle: FileHandle, path: string): Promise<Footer> {
+  const stat = await handle.stat({ bigint: true }).catch((error: unknown) => {
+    throw readError(error, path);
+  });
+  if (stat.isDirectory()) throw bad(path, 'it is a folder', 'name its files, or the folder as a source');
+  const size = Number(stat.size);
+  if (size === 0) throw bad(path, 'it is empty (0 bytes)', WRITE_AGAIN);
+  const head = await readExactly(handle, path, 0, Math.min(size, 512));
+  if (size < SMALLEST_FILE) throw notParquet(path, head, size);
+  const tail = await readExactly(handle, path, Math.max(0, size - TAIL_BYTES), Math.min(size, TAIL_BYTES));
+  const magic = tail.toString('latin1', tail.length - 4);
+  if (magic === ENCRYPTED_MAGIC) {
+    throw bad(path, 'its footer is encrypted (it ends in PARE)', 'decrypt it first: write it again with the tool that has the keys');
+  }
+  if (magic !== MAGIC) throw notParquet(path, head, size);
+  if (head.toString('latin1', 0, 4) !== MAGIC) {
+    throw bad(path, 'it ends in PAR1 but does not begin so; its start is missing or overwritten', WRITE_AGAIN);
+  }
+  const length = tail.readUInt32LE(tail.length - 8);
+  const start = size - 8 - length;
+  if (start < 4) throw bad(path, `its footer claims ${length} bytes at byte ${size - 8}, more than the file's ${size}`, WRITE_AGAIN);
+  if (length > MAX_FOOTER_BYTES) {
+    throw bad(path, `its footer claims ${length} bytes; more than ${MAX_FOOTER_BYTES} are not read`, 'write it with fewer row groups');
+  }
+  const bytes =
+    length + 8 <= tail.length
+      ? tail.subarray(tail.length - 8 - length, tail.length - 8)
+      : await readExactly(handle, path, start, length);
+  const fingerprint = {
+    size,
+    mtimeNs: String(stat.mtimeNs),
+    inode: String(stat.ino),
+    footerHash: createHash('sha256').update(bytes).digest('hex'),
+  };
+  return parseFooter(bytes, { path, size, start, fingerprint });
+}
+
+/** Where the bytes of a footer come from. */
+export interface FooterPlace {
+  readonly path: string;
+  readonly size: number;
+  readonly start: number;
+  readonly fingerprint: Fingerprint;
+}
+
+/** Parses and checks a footer that is in memory. @throws ColonnadeError `BAD_PARQUET` */
+export function parseFooter(bytes: Uint8Array, place: FooterPlace): Footer {
+  try {
+    return new FooterView(parseThrift(bytes).struct, place).view();
+  } catch (error) {
+    if (!(error instanceof ThriftError)) throw error;
+    const at = error.offset === undefined ? '' : ` at byte ${place.start + error.offset}`;
+    throw bad(place.path, `its footer (bytes ${place.start} to ${place.size - 8}) is damaged${at}: ${error.message}`, WRITE_AGAIN, error);
+  }
+}
+
+class FooterView {
+  private readonly tree: ThriftStruct;
+  private readonly place: FooterPlace;
+
+  constructor(tree: ThriftStruct, place: FooterPlace) {
+    this.tree = tree;
+    this.place = place;
+  }
+
+  view(): Footer {
+    const { tree, place } = this;
+    const schema = parseSchema(tree.structs(FILE.schema));
+    const leaves = leavesOf(schema);
+    const encrypted = tree.has(FILE.encryptionAlgorithm);
+    const rowGroups = tree.structs(FILE.rowGroups).map((group, index) => this.rowGroup(group, index, leaves));
+    const rows = count(tree.int(FILE.numRows), 'the number of rows');
+    const sum = rowGroups.reduce((total, group) => total + group.rows, 0);
+    if (sum !== rows) throw new ThriftError(`it claims ${rows} rows, its row groups hold ${sum}`);
+    const orders = tree.list(FILE.columnOrders);
+    if (orders !== undefined && orders.values.length !== leaves.length) {
+      throw new ThriftError(`it orders ${orders.values.length} columns of ${leaves.length}`);
+    }
+    return {
+      ...place,
+      tree,
+      schema,
+      leaves,
+      rows,
+      rowGroups,
+      version: tree.int(FILE.version) ?? 1,
+      createdBy: tree.text(FILE.createdBy),
+      keyValues: tree.structs(FILE.keyValues).map((entry) => ({
+        key: entry.text(KEY_VALUE.key) ?? '',
+        value: entry.text(KEY_VALUE.value),
+      })),
+      columnOrders: orders !== undefined,
+      encrypted: encrypted || rowGroups.some((group) => group.chunks.some((chunk) => chunk.encrypted)),
+      pageIndex: rowGroups.some((group) => group.chunks.some((chunk) => chunk.offsetIndex !== undefined)),
+    };
+  }
+
+  private rowGroup(tree: ThriftStruct, index: number, leaves: readonly SchemaNode[]): RowGroupView {
+    const columns = tree.structs(ROW_GROUP.columns);
+    if (columns.length !== leaves.length) {
+      throw new ThriftError(`row group ${index} has ${columns.length} columns, the schema ${leaves.length}`);
+    }
+    const rows = count(tree.int(ROW_GROUP.numRows), `the number of rows of row group ${index}`);
+    const chunks = columns.map((column, leaf) => this.chunk(column, index, leaves[leaf] as SchemaNode));
+    const bytes = chunks.reduce((total, chunk) => total + chunk.pages.length, 0);
+    return { rows, bytes, chunks, tree };
+  }
+
+  private chunk(tree: ThriftStruct, group: number, leaf: SchemaNode): ColumnChunk {
+    const encrypted = tree.has(CHUNK.crypto);
+    const metadata = tree.struct(CHUNK.metadata);
+    const what = `column "${leaf.name}" of row group ${group}`;
+    const filePath = tree.text(CHUNK.filePath);
+    if (metadata === undefined) {
+      if (!encrypted) throw new ThriftError(`${what} has no metadata`);
+      return { ...EMPTY_CHUNK, path: [leaf.name], type: leaf.type ?? 'BYTE_ARRAY', encrypted, tree, ...(filePath === undefined ? {} : { filePath }) };
+    }
+    const code = metadata.int(COLUMN.type);
+    const type = PHYSICAL_TYPES[code ?? -1];
+    if (type === undefined || type !== leaf.type) {
+      throw new ThriftError(`${what} is of type ${type ?? code}, the schema says ${leaf.type}`);
+    }
+    const columnIndex = this.range(tree, CHUNK.columnIndexOffset, CHUNK.columnIndexLength, `the column index of ${what}`);
+    const offsetIndex = this.range(tree, CHUNK.offsetIndexOffset, CHUNK.offsetIndexLength, `the offset index of ${what}`);
+    const encodings = metadata.list(COLUMN.encodings)?.values ?? [];
+    const path = metadata.list(COLUMN.path);
+    if (path !== undefined && path.type !== THRIFT.binary) throw new ThriftError(`${what} has a path that is not text`);
+    return {
+      path: (path?.values ?? []).map((part) => Buffer.from(part as Uint8Array).toString('utf8')),
+      type,
+      codec: codecName(metadata.int(COLUMN.codec) ?? -1),
+      encodings: encodings.map((encoding) => encodingName(Number(encoding))),
+      values: count(metadata.int(COLUMN.numValues), `the number of values of ${what}`),
+      pages: this.pages(metadata, what, filePath),
+      uncompressedBytes: count(metadata.int(COLUMN.uncompressedSize), `the uncompressed size of ${what}`),
+      ...(columnIndex === undefined ? {} : { columnIndex }),
+      ...(offsetIndex === undefined ? {} : { offsetIndex }),
+      bloomFilter: metadata.has(COLUMN.bloomOffset),
+      ...(filePath === undefined ? {} : { filePath }),
+      encrypted,
+      tree,
+      metadata,
+    };
+  }
+
+  private pages(metadata: ThriftStruct, what: string, filePath: string | undefined): ByteRange {
+    const length = count(metadata.int(COLUMN.compressedSize), `the size of ${what}`);
+    const data = count(metadata.int(COLUMN.dataPageOffset), `the offset of ${what}`);
+    // Some writers write a dictionary offset of 0 for none; some write it beyond the data pages.
+    const dictionary = metadata.int(COLUMN.dictionaryPageOffset) ?? 0;
+    const offset = dictionary >= 4 && dictionary < data ? dictionary : data;
+    // A chunk without values may be without pages: its offset points nowhere.
+    if (length > 0 && filePath === undefined && (offset < 4 || offset + length > this.place.start)) {
+      throw new ThriftError(`${what} lies at bytes ${offset} to ${offset + length}, outside the data (4 to ${this.place.start})`);
+    }
+    return { offset, length };
+  }
+
+  private range(tree: ThriftStruct, offsetId: number, lengthId: number, what: string): ByteRange | undefined {
+    const offset = tree.int(offsetId);
+    const length = tree.int(lengthId);
+    if (offset === undefined || length === undefined || length === 0) return undefined;
+    if (offset < 4 || length < 0 || offset + length > this.place.start) {
+      throw new ThriftError(`${what} lies at bytes ${offset} to ${offset + length}, outside the data (4 to ${this.place.start})`);
+    }
+    return { offset, length };
+  }
+}
+
+const EMPTY_CHUNK = {
+  codec: 'encrypted',
+  encodings: [],
+  values: 0,
+  pages: { offset: 0, length: 0 },
+  uncompressedBytes: 0,
+  bloomFilter: false,
+  metadata: new ThriftStruct(),
+} as const;
+
+function count(value: number | undefined, what: string): number {
+  if (value === undefined) throw new ThriftError(`${what} is missing`);
+  if (value < 0) throw new ThriftError(`${what} is ${value}`);
+  return value;
+}
+
+function leavesOf(node: SchemaNode): SchemaNode[] {
+  return node.type === undefined ? node.children.flatMap(leavesOf) : [node];
+}
+
+/** The columns as people see them: leaves and groups right below the root. */
+export function topLevelColumns(footer: Footer): readonly SchemaNode[] {
+  return footer.schema.children;
+}
+
+/** The value of a key of the file's metadata; of the first one where it stands there twice. */
+export function keyValue(footer: Footer, key: string): string | undefined {
+  return footer.keyValues.find((entry) => entry.key === key)?.value;
+}

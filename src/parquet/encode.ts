@@ -1,0 +1,305 @@
+/**
+ * Encodes the new columns of one row group as Parquet column chunks.
+ *
+ *     outputField(name, type, list): arrow.Field                           the Arrow field of an output column
+ *     encodeRowGroup(columns, compression): Promise<EncodedChunk[]>
+ *     encodeSchema(fields): Promise<EncodedSchema>
+ *
+ * parquet-wasm (the Rust implementation) writes each column as a file of one row group, of which pages, indexes and
+ * metadata are taken. Data pages are V1, PLAIN or dictionary; NULLs are definition levels; every column is optional,
+ * whether it holds a NULL or not, so that the files of a run have one schema. Statistics hold no NaN.
+ */
+import {
+  Bool,
+  Field,
+  Float32,
+  Float64,
+  Int16,
+  Int32,
+  Int64,
+  Int8,
+  List,
+  RecordBatch,
+  Schema,
+  Struct,
+  Table,
+  Uint16,
+  Uint32,
+  Uint64,
+  Uint8,
+  Utf8,
+  makeData,
+  tableToIPC,
+  type Data,
+  type DataType,
+  type Vector,
+} from 'apache-arrow';
+import { ColonnadeError, messageOf } from '../errors.js';
+import type { Compression } from '../pipeline/pipeline.js';
+import type { ElementType } from '../plan/facts.js';
+import { ARROW_SCHEMA_KEY } from './arrow-schema.js';
+import { keyValue, parseFooter, type Footer } from './footer.js';
+import { CHUNK, COLUMN, COMPRESSION_CODECS, FILE, OFFSET_INDEX, PAGE_LOCATION, ROW_GROUP } from './format.js';
+import { THRIFT, ThriftList, ThriftStruct, parseThrift } from './thrift.js';
+
+/** A column of a row group: all its rows. */
+export interface OutputVector {
+  readonly name: string;
+  readonly vector: Vector;
+}
+
+/** One column chunk, ready to be put anywhere: its offsets count from the start of {@link pages}. */
+export interface EncodedChunk {
+  readonly rows: number;
+  /** Dictionary and data pages; empty for no rows. */
+  readonly pages: Buffer;
+  /** `ColumnMetaData`. */
+  readonly metadata: ThriftStruct;
+  /** `ColumnIndex`; absent for no rows, and where there are no minima and maxima. */
+  readonly columnIndex?: Buffer;
+  /** `OffsetIndex`; absent for no rows. */
+  readonly offsetIndex?: ThriftStruct;
+}
+
+/** What a file of such columns says of them. */
+export interface EncodedSchema {
+  /** `SchemaElement`s, root first. */
+  readonly elements: readonly ThriftStruct[];
+  /** One `ColumnOrder` for each leaf. */
+  readonly columnOrders: ThriftList;
+  /** Base64 of the Arrow schema. */
+  readonly arrowSchema: string;
+  readonly createdBy: string;
+}
+
+const ARROW_TYPES: Readonly<Record<ElementType, () => DataType>> = {
+  float32: () => new Float32(),
+  float64: () => new Float64(),
+  int8: () => new Int8(),
+  uint8: () => new Uint8(),
+  int16: () => new Int16(),
+  uint16: () => new Uint16(),
+  int32: () => new Int32(),
+  uint32: () => new Uint32(),
+  int64: () => new Int64(),
+  uint64: () => new Uint64(),
+  bool: () => new Bool(),
+  string: () => new Utf8(),
+};
+
+function fieldOf(name: string, type: DataType): Field {
+  return new Field(name, type instanceof List ? listOf(type.children[0]?.type as DataType) : type, true);
+}
+
+/** The format's name for the values of a list; Arrow's own default is another. */
+function listOf(type: DataType): List {
+  return new List(new Field('element', type, true));
+}
+
+/** The Arrow field of an output column; always nullable. */
+export function outputField(name: string, type: ElementType, list: boolean): Field {
+  const scalar = ARROW_TYPES[type]();
+  return fieldOf(name, list ? listOf(scalar) : scalar);
+}
+
+type ParquetWasm = typeof import('parquet-wasm');
+let loading: Promise<ParquetWasm> | undefined;
+
+/** Compiles the WebAssembly once, at first use. */
+function parquetWasm(): Promise<ParquetWasm> {
+  return (loading ??= import('parquet-wasm'));
+}
+
+/** Rows looked at to guess whether a dictionary pays, and the distinct values among them at which it no longer does. */
+const SAMPLE_ROWS = 1024;
+const FEW_VALUES = 128;
+
+/** Scores are mostly distinct, and then building a dictionary costs twice the time of the rest. */
+function fewValues(parts: readonly Data[]): boolean {
+  const values: unknown = (parts[0]?.children[0] ?? parts[0])?.values;
+  if (!(values instanceof Float32Array || values instanceof Float64Array)) return true;
+  const step = Math.max(1, Math.floor(values.length / SAMPLE_ROWS));
+  const seen = new Set<number>();
+  for (let at = 0; at < values.length && seen.size <= FEW_VALUES; at += step) seen.add(values[at] as number);
+  return seen.size <= FEW_VALUES;
+}
+
+/** The same values under the type that the field says: only a list's child may have another name. */
+function retyped(data: Data, type: DataType): Data {
+  return data.type instanceof List ? data.clone(type) : data;
+}
+
+function encodeFile(wasm: ParquetWasm, field: Field, parts: readonly Data[], rows: number, compression: Compression): Footer & { bytes: Buffer } {
+  const schema = new Schema([field]);
+  const batches = parts.map(
+    (data) =>
+      new RecordBatch(schema, makeData({ type: new Struct([field]), length: data.length, nullCount: 0, children: [retyped(data, field.type)] })),
+  );
+  const codecs = {
+    none: wasm.Compression.UNCOMPRESSED,
+    snappy: wasm.Compression.SNAPPY,
+    gzip: wasm.Compression.GZIP,
+    zstd: wasm.Compression.ZSTD,
+    lz4: wasm.Compression.LZ4_RAW,
+  };
+  const properties = new wasm.WriterPropertiesBuilder()
+    .setWriterVersion(wasm.WriterVersion.V1)
+    .setCompression(codecs[compression])
+    .setDictionaryEnabled(fewValues(parts))
+    .setMaxRowGroupSize(rows)
+    .build();
+  // Both calls take over what they are given: nothing is left to free.
+  const table = wasm.Table.fromIPCStream(tableToIPC(new Table(schema, batches), 'stream'));
+  const written = wasm.writeParquet(table, properties);
+  const bytes = Buffer.from(written.buffer, written.byteOffset, written.byteLength);
+  return { ...footerOf(bytes, `(encoded column "${field.name}")`), bytes };
+}
+
+function footerOf(bytes: Buffer, path: string): Footer {
+  const start = bytes.length - 8 - bytes.readUInt32LE(bytes.length - 8);
+  const fingerprint = { size: bytes.length, mtimeNs: '0', inode: '0', footerHash: '' };
+  return parseFooter(bytes.subarray(start, bytes.length - 8), { path, size: bytes.length, start, fingerprint });
+}
+
+function internal(message: string, cause?: unknown): ColonnadeError {
+  return new ColonnadeError('INTERNAL', message, { phase: 'score', cause, hint: 'report it, with the pipeline file' });
+}
+
+/** Moves every offset of a `ColumnMetaData` by `delta`. */
+export function moveColumn(metadata: ThriftStruct, delta: number): ThriftStruct {
+  let moved = metadata;
+  for (const id of [COLUMN.dataPageOffset, COLUMN.indexPageOffset, COLUMN.dictionaryPageOffset]) {
+    const offset = metadata.int(id);
+    // 0 is how some writers say that there is none.
+    if (offset !== undefined && offset > 0) moved = moved.with(id, THRIFT.i64, offset + delta);
+  }
+  return moved;
+}
+
+/** Moves the page locations of an `OffsetIndex` by `delta`. */
+export function moveOffsetIndex(index: ThriftStruct, delta: number): ThriftStruct {
+  const locations = index.list(OFFSET_INDEX.locations);
+  if (locations === undefined) return index;
+  const moved = index
+    .structs(OFFSET_INDEX.locations)
+    .map((location) => location.with(PAGE_LOCATION.offset, THRIFT.i64, (location.int(PAGE_LOCATION.offset) ?? 0) + delta));
+  return index.with(OFFSET_INDEX.locations, THRIFT.list, locations.with(moved));
+}
+
+/** A chunk of a row group without rows: no pages at all, as Arrow C++ has it. */
+function emptyChunk(schema: EncodedSchema, path: readonly string[], compression: Compression): EncodedChunk {
+  const leaf = schema.elements.at(-1) as ThriftStruct;
+  const text = path.map((part) => Buffer.from(part));
+  const rle = 3;
+  return {
+    rows: 0,
+    pages: Buffer.alloc(0),
+    metadata: new ThriftStruct([
+      { id: COLUMN.type, type: THRIFT.i32, value: leaf.int(1) ?? 0 },
+      { id: COLUMN.encodings, type: THRIFT.list, value: new ThriftList(THRIFT.i32, [rle]) },
+      { id: COLUMN.path, type: THRIFT.list, value: new ThriftList(THRIFT.binary, text) },
+      { id: COLUMN.codec, type: THRIFT.i32, value: COMPRESSION_CODECS[compression] },
+      { id: COLUMN.numValues, type: THRIFT.i64, value: 0 },
+      { id: COLUMN.uncompressedSize, type: THRIFT.i64, value: 0 },
+      { id: COLUMN.compressedSize, type: THRIFT.i64, value: 0 },
+      { id: COLUMN.dataPageOffset, type: THRIFT.i64, value: 0 },
+    ]),
+  };
+}
+
+/**
+ * Encodes the columns of one row group, one after the other: no more than one column is held in WebAssembly memory.
+ *
+ * @throws ColonnadeError `INTERNAL` where a vector has a type that no output has, or the columns differ in length.
+ */
+export async function encodeRowGroup(columns: readonly OutputVector[], compression: Compression): Promise<EncodedChunk[]> {
+  const wasm = await parquetWasm();
+  const rows = columns[0]?.vector.length ?? 0;
+  const chunks: EncodedChunk[] = [];
+  for (const { name, vector } of columns) {
+    if (vector.length !== rows) throw internal(`column "${name}" has ${vector.length} rows, others of its row group ${rows}`);
+    const field = fieldOf(name, vector.type as DataType);
+    if (rows === 0) {
+      const path = field.type instanceof List ? [name, 'list', 'element'] : [name];
+      chunks.push(emptyChunk(await encodeSchema([field]), path, compression));
+    } else chunks.push(encodeColumn(wasm, field, vector, compression));
+  }
+  return chunks;
+}
+
+function encodeColumn(wasm: ParquetWasm, field: Field, vector: Vector, compression: Compression): EncodedChunk {
+  const rows = vector.length;
+  let file: Footer & { bytes: Buffer };
+  try {
+    const parts = vector.data.filter((data) => data.length > 0);
+    file = encodeFile(wasm, field, parts, rows, compression);
+  } catch (error) {
+    throw internal(`column "${field.name}" of type ${field.type} could not be encoded: ${messageOf(error)}`, error);
+  }
+  const group = file.rowGroups[0];
+  const chunk = group?.chunks[0];
+  if (group === undefined || chunk === undefined || file.rowGroups.length !== 1 || group.chunks.length !== 1 || group.rows !== rows) {
+    throw internal(`column "${field.name}" was encoded as ${file.rowGroups.length} row groups of ${file.rows} rows, not one of ${rows}`);
+  }
+  const { offset, length } = chunk.pages;
+  const slice = (range: { offset: number; length: number }): Buffer => file.bytes.subarray(range.offset, range.offset + range.length);
+  return {
+    rows,
+    pages: file.bytes.subarray(offset, offset + length),
+    metadata: moveColumn(chunk.metadata, -offset),
+    ...(chunk.columnIndex === undefined ? {} : { columnIndex: slice(chunk.columnIndex) }),
+    ...(chunk.offsetIndex === undefined
+      ? {}
+      : { offsetIndex: moveOffsetIndex(parseThrift(slice(chunk.offsetIndex)).struct, -offset) }),
+  };
+}
+
+/** What the footer of a file with these columns says of its schema. */
+export async function encodeSchema(fields: readonly Field[]): Promise<EncodedSchema> {
+  const wasm = await parquetWasm();
+  const schema = new Schema([...fields]);
+  const written = wasm.writeParquet(wasm.Table.fromIPCStream(tableToIPC(new Table(schema), 'stream')));
+  const footer = footerOf(Buffer.from(written.buffer, written.byteOffset, written.byteLength), '(schema of the outputs)');
+  const columnOrders = footer.tree.list(FILE.columnOrders);
+  const arrowSchema = keyValue(footer, ARROW_SCHEMA_KEY);
+  if (columnOrders === undefined || arrowSchema === undefined) throw internal('the encoder left out the order of columns or the Arrow schema');
+  return { elements: footer.tree.structs(FILE.schema), columnOrders, arrowSchema, createdBy: footer.createdBy ?? '' };
+}
+
+/** A `ColumnChunk` of pages in the same file. `file_offset` is deprecated, and 0 the value that readers expect. */
+export function columnChunk(metadata: ThriftStruct): ThriftStruct {
+  return new ThriftStruct([
+    { id: CHUNK.fileOffset, type: THRIFT.i64, value: 0 },
+    { id: CHUNK.metadata, type: THRIFT.struct, value: metadata },
+  ]);
+}
+
+/** Index pointers of a `ColumnChunk`; undefined takes them away. */
+export function pointIndexes(
+  chunk: ThriftStruct,
+  columnIndex: { offset: number; length: number } | undefined,
+  offsetIndex: { offset: number; length: number } | undefined,
+): ThriftStruct {
+  let pointed = chunk.without(CHUNK.columnIndexOffset, CHUNK.columnIndexLength, CHUNK.offsetIndexOffset, CHUNK.offsetIndexLength);
+  if (offsetIndex !== undefined) {
+    pointed = pointed.with(CHUNK.offsetIndexOffset, THRIFT.i64, offsetIndex.offset).with(CHUNK.offsetIndexLength, THRIFT.i32, offsetIndex.length);
+  }
+  if (columnIndex !== undefined) {
+    pointed = pointed.with(CHUNK.columnIndexOffset, THRIFT.i64, columnIndex.offset).with(CHUNK.columnIndexLength, THRIFT.i32, columnIndex.length);
+  }
+  return pointed;
+}
+
+/** A `RowGroup` of these `ColumnChunk`s, from scratch. */
+export function rowGroup(rows: number, chunks: readonly ThriftStruct[], firstByte: number, ordinal: number): ThriftStruct {
+  const sum = (id: number): number => chunks.reduce((total, chunk) => total + (chunk.struct(CHUNK.metadata)?.int(id) ?? 0), 0);
+  const fields = [
+    { id: ROW_GROUP.columns, type: THRIFT.list, value: new ThriftList(THRIFT.struct, chunks) },
+    { id: ROW_GROUP.totalByteSize, type: THRIFT.i64, value: sum(COLUMN.uncompressedSize) },
+    { id: ROW_GROUP.numRows, type: THRIFT.i64, value: rows },
+    { id: ROW_GROUP.fileOffset, type: THRIFT.i64, value: firstByte },
+    { id: ROW_GROUP.totalCompressedSize, type: THRIFT.i64, value: sum(COLUMN.compressedSize) },
+  ];
+  // An ordinal has 16 bits; it is for encryption only.
+  return new ThriftStruct(ordinal < 2 ** 15 ? [...fields, { id: ROW_GROUP.ordinal, type: THRIFT.i16, value: ordinal }] : fields);
+}

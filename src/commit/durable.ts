@@ -16,16 +16,6 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** Syncs the content of a file. */
-export async function syncFile(path: string): Promise<void> {
-  const handle = await open(path, 'r+');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
 /** Writes a file whole: a reader sees the old content or the new, never a part. */
 export async function writeWhole(path: string, text: string): Promise<void> {
   const temporary = `${path}.${process.pid}.tmp`;

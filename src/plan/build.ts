@@ -1,4 +1,5 @@
 /** Makes the plan from the pipeline and the facts about data and model. Pure: no file is touched here. */
+import { keyPath } from '../pipeline/key-path.js';
 import { pipelineProblem } from '../pipeline/locate.js';
 import { nearest } from '../pipeline/nearest.js';
 import type { Pipeline } from '../pipeline/pipeline.js';
@@ -126,14 +127,20 @@ function checkKeys(pipeline: Pipeline, columns: ReadonlyMap<string, SourceColumn
 
 function checkOutputNames(pipeline: Pipeline, columns: ReadonlyMap<string, SourceColumn>, findings: Findings): void {
   const taken = new Map([...columns.keys()].map((name) => [name.toLowerCase(), name]));
+  for (const name of ['_file', '_row', '_reason']) {
+    const other = taken.get(name);
+    if (other !== undefined && pipeline.validate.onInvalid === 'quarantine') {
+      findings.add('COLUMN_EXISTS', pipelineProblem(pipeline, 'validate.on_invalid', `the source has a column ${other}, which the quarantine adds to its rows`, 'rename it in the source, or write validate.on_invalid: null'));
+    }
+  }
   for (const { name } of pipeline.outputs) {
     const other = taken.get(name.toLowerCase());
     if (other !== undefined) {
       const how = other === name ? 'the source has a column of that name' : `the source has a column ${other}, apart only by case`;
-      findings.add('COLUMN_EXISTS', pipelineProblem(pipeline, `outputs.${name}`, `output column ${name}: ${how}`, `choose another name, for instance ${freeName(name, taken)}`));
+      findings.add('COLUMN_EXISTS', pipelineProblem(pipeline, keyPath(['outputs', name]), `output column ${name}: ${how}`, `choose another name, for instance ${freeName(name, taken)}`));
     }
     if (name === STATUS_COLUMN || name === REASON_COLUMN) {
-      findings.add('COLUMN_EXISTS', pipelineProblem(pipeline, `outputs.${name}`, `output column ${name}: the name is reserved`, 'choose another name'));
+      findings.add('COLUMN_EXISTS', pipelineProblem(pipeline, keyPath(['outputs', name]), `output column ${name}: the name is reserved`, 'choose another name'));
     }
   }
 }

@@ -3,6 +3,7 @@
  * and fixed dimensions agree. What does not agree is told with both sides.
  */
 import type { Problem } from '../errors.js';
+import { keyPath } from '../pipeline/key-path.js';
 import { pipelineProblem } from '../pipeline/locate.js';
 import { nearest } from '../pipeline/nearest.js';
 import type { Feature, Pipeline } from '../pipeline/pipeline.js';
@@ -63,7 +64,7 @@ function assignStated(
   for (const name of Object.keys(stated)) {
     if (known.has(name)) continue;
     const near = nearest(name, [...known]);
-    findings.add('MODEL_MISMATCH', mismatch(pipeline, `model.inputs.${name}`, `the model has no input ${name}; ${inputsInWords(signature)}`, near === undefined ? 'name one of its inputs' : `did you mean ${near}?`));
+    findings.add('MODEL_MISMATCH', mismatch(pipeline, keyPath(['model', 'inputs', name]), `the model has no input ${name}; ${inputsInWords(signature)}`, near === undefined ? 'name one of its inputs' : `did you mean ${near}?`));
   }
   return signature.inputs.flatMap((input) => {
     const names = stated[input.name];

@@ -1,4 +1,5 @@
 /** Which part of which model output each new column holds, and its type. */
+import { keyPath } from '../pipeline/key-path.js';
 import { pipelineProblem } from '../pipeline/locate.js';
 import { nearest } from '../pipeline/nearest.js';
 import type { OutputColumn, Pipeline } from '../pipeline/pipeline.js';
@@ -11,7 +12,7 @@ import type { PlannedOutput } from './plan.js';
 export function planOutputs(pipeline: Pipeline, signature: ModelSignature, findings: Findings): PlannedOutput[] {
   return pipeline.outputs.flatMap((column) => {
     const report = (message: string, hint: string): [] => {
-      findings.add('MODEL_MISMATCH', pipelineProblem(pipeline, `outputs.${column.name}`, message, hint));
+      findings.add('MODEL_MISMATCH', pipelineProblem(pipeline, keyPath(['outputs', column.name]), message, hint));
       return [];
     };
     const output = signature.outputs.find(({ name }) => name === column.from);

@@ -2,6 +2,7 @@
  * The columns that DuckDB computes for every row: features in the model's types, checks for casts that could lose a
  * value, columns that only rules look at, and the filter. What is not needed is not read.
  */
+import { keyPath } from '../pipeline/key-path.js';
 import { pipelineProblem } from '../pipeline/locate.js';
 import { nearest } from '../pipeline/nearest.js';
 import type { Feature, Pipeline, Rule } from '../pipeline/pipeline.js';
@@ -81,7 +82,7 @@ export function planProjection(
 
   const inputs = assignments.flatMap(({ input, features }): PlannedInput[] => {
     const mismatch = (message: string, hint: string): [] => {
-      findings.add('MODEL_MISMATCH', pipelineProblem(pipeline, pipeline.model.inputs === undefined ? 'features' : `model.inputs.${input.name}`, message, hint));
+      findings.add('MODEL_MISMATCH', pipelineProblem(pipeline, pipeline.model.inputs === undefined ? 'features' : keyPath(['model', 'inputs', input.name]), message, hint));
       return [];
     };
     const words = `model input ${input.name} (${tensorInWords(input)})`;
@@ -140,7 +141,7 @@ export function planProjection(
     const column = facts.columns.get(name);
     if (column === undefined) {
       const near = nearest(name, [...featureNames, ...facts.columns.keys()]);
-      findings.add('COLUMN_MISSING', pipelineProblem(pipeline, `validate.rules.${name}`, `rule for ${name}, which is neither a feature nor a column of the source`, near === undefined ? 'name a feature or a column' : `did you mean ${near}?`));
+      findings.add('COLUMN_MISSING', pipelineProblem(pipeline, keyPath(['validate', 'rules', name]), `rule for ${name}, which is neither a feature nor a column of the source`, near === undefined ? 'name a feature or a column' : `did you mean ${near}?`));
       continue;
     }
     columns.push(ruleColumn(pipeline, column, rule, findings));
@@ -189,7 +190,7 @@ function ruleColumn(pipeline: Pipeline, column: SourceColumn, rule: Rule, findin
     return { name: column.name, role: 'rule', sql: `CAST(${name} AS DOUBLE)`, element: 'float64', rule };
   }
   if (rule.min !== undefined || rule.max !== undefined) {
-    findings.add('COLUMN_TYPE', pipelineProblem(pipeline, `validate.rules.${column.name}`, `min and max compare numbers; ${column.name} is ${column.type}`, 'leave them out, or make it a feature by sql'));
+    findings.add('COLUMN_TYPE', pipelineProblem(pipeline, keyPath(['validate', 'rules', column.name]), `min and max compare numbers; ${column.name} is ${column.type}`, 'leave them out, or make it a feature by sql'));
   }
   return { name: column.name, role: 'rule', sql: `CASE WHEN ${name} IS NOT NULL THEN 1::UTINYINT END`, element: 'uint8', rule };
 }
@@ -198,7 +199,7 @@ function ruleColumn(pipeline: Pipeline, column: SourceColumn, rule: Rule, findin
 function checkRule(pipeline: Pipeline, name: string, rule: Rule | undefined, type: ElementType, findings: Findings): void {
   if (rule === undefined) return;
   const report = (message: string, hint: string): void =>
-    findings.add('COLUMN_TYPE', pipelineProblem(pipeline, `validate.rules.${name}`, message, hint));
+    findings.add('COLUMN_TYPE', pipelineProblem(pipeline, keyPath(['validate', 'rules', name]), message, hint));
   const floating = type === 'float32' || type === 'float64';
   if (type === 'string' && (rule.min !== undefined || rule.max !== undefined)) {
     report(`min and max compare numbers; feature ${name} is text`, 'leave them out');

@@ -1,0 +1,29 @@
+/** Holds the invalid rows against `validate.max_invalid` while they come in. */
+import { ColonnadeError } from '../errors.js';
+import type { Plan } from '../plan/plan.js';
+import type { ShardCounts } from '../score/shard.js';
+
+export class InvalidRows {
+  #count = 0;
+  readonly #reasons = new Map<string, number>();
+  readonly #limit: number;
+
+  constructor(readonly plan: Pick<Plan, 'maxInvalid' | 'expected'>) {
+    const limit = plan.maxInvalid;
+    this.#limit = limit === undefined ? Infinity : 'count' in limit ? limit.count : limit.share * plan.expected.rows;
+  }
+
+  /** @throws ColonnadeError `TOO_MANY_INVALID` as soon as there are more than the limit: no later row can mend that. */
+  add(counts: ShardCounts): void {
+    this.#count += counts.quarantined + counts.nulled;
+    for (const [reason, rows] of Object.entries(counts.reasons)) this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + rows);
+    if (this.#count <= this.#limit) return;
+    const limit = this.plan.maxInvalid!;
+    const allowed = 'count' in limit ? `${limit.count} rows` : `${limit.share * 100}% of ${this.plan.expected.rows} rows`;
+    const worst = [...this.#reasons].sort(([, a], [, b]) => b - a).slice(0, 5);
+    throw new ColonnadeError('TOO_MANY_INVALID', `${this.#count} rows or more are invalid, ${allowed} are allowed: ${worst.map(([reason, rows]) => `${reason} (${rows})`).join(', ')}`, {
+      phase: 'validate',
+      hint: 'mend the data or the rules under validate.rules, or raise validate.max_invalid',
+    });
+  }
+}

@@ -1,0 +1,15 @@
+/** Names what determines the bytes of a run, so that scores of an unfinished run are used only for the same plan. */
+import { createHash } from 'node:crypto';
+import type { Plan } from '../plan/plan.js';
+import { versions } from './versions.js';
+
+/**
+ * sha256, hex, of everything that predictions and output depend on: files with fingerprints, shards, projection,
+ * model, outputs, sink, and versions. Not of workers, memory or limits, which change no score.
+ */
+export function planHash(plan: Plan): string {
+  const { name, files, shards, key, hiveTypes, projection, model, outputs, onInvalid, sink } = plan;
+  const { exists: _, ...written } = sink;
+  const content = { name, files, shards, key, hiveTypes, projection, model, outputs, onInvalid, sink: written, sliceRows: plan.expected.sliceRows, versions: versions() };
+  return createHash('sha256').update(JSON.stringify(content)).digest('hex');
+}

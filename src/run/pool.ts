@@ -1,0 +1,94 @@
+/**
+ * Hands shards to workers, as many at once as there are workers, and tries a shard again after a fault that may pass.
+ *
+ * A worker is replaced when it died. Faults that a second try cannot mend (a row that must not be invalid, a model
+ * that does not fit) end the run at once.
+ */
+import { ColonnadeError, type ErrorCode } from '../errors.js';
+import type { ShardResult, ShardWorker } from './shard-worker.js';
+
+/** Faults that may be gone at the next try. */
+const TRANSIENT: ReadonlySet<ErrorCode> = new Set(['IO_FAILED', 'WORKER_DIED', 'OUT_OF_MEMORY', 'MODEL_FAILED']);
+/** Of these a fresh attempt is given once: what fails twice the same way is no accident. */
+const ONCE: ReadonlySet<ErrorCode> = new Set(['WORKER_DIED', 'OUT_OF_MEMORY', 'MODEL_FAILED']);
+const FIRST_DELAY_MS = 200;
+const LONGEST_DELAY_MS = 10_000;
+
+export interface PoolOptions {
+  readonly workers: number;
+  readonly retries: number;
+  readonly open: () => Promise<ShardWorker>;
+  readonly onRows: (shard: number, rows: number) => void;
+  readonly onDone: (result: ShardResult) => Promise<void> | void;
+  readonly onRetry: (shard: number, attempt: number, delayMs: number, error: ColonnadeError) => void;
+  readonly signal?: AbortSignal;
+  /** Waits; a test passes its own. */
+  readonly wait?: (ms: number) => Promise<void>;
+  /** In [0, 1); spreads the delays. */
+  readonly random?: () => number;
+}
+
+/**
+ * Scores all shards.
+ * @throws ColonnadeError of the first shard that failed for good, or the signal's reason.
+ */
+export async function scoreShards(shards: readonly number[], options: PoolOptions): Promise<void> {
+  const queue = [...shards];
+  let failure: unknown;
+  const stopped = (): boolean => failure !== undefined || options.signal?.aborted === true;
+
+  const serve = async (): Promise<void> => {
+    let worker: ShardWorker | undefined;
+    const abort = (): void => {
+      void worker?.close();
+    };
+    options.signal?.addEventListener('abort', abort);
+    try {
+      for (let shard = queue.shift(); shard !== undefined && !stopped(); shard = queue.shift()) {
+        for (let attempt = 1; ; attempt += 1) {
+          try {
+            worker ??= await options.open();
+            const index = shard;
+            const result = await worker.score(shard, (rows) => options.onRows(index, rows));
+            await options.onDone(result);
+            break;
+          } catch (error) {
+            if (stopped() || !mayRetry(error, attempt, options.retries)) throw error;
+            options.onRows(shard, 0);
+            const delay = delayBefore(attempt, options.random ?? Math.random);
+            options.onRetry(shard, attempt, delay, error);
+            if (error.code === 'WORKER_DIED') {
+              await worker?.close();
+              worker = undefined;
+            }
+            await (options.wait ?? sleep)(delay);
+            if (stopped()) return;
+          }
+        }
+      }
+    } catch (error) {
+      failure ??= error;
+    } finally {
+      options.signal?.removeEventListener('abort', abort);
+      await worker?.close();
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(options.workers, shards.length) }, serve));
+  if (options.signal?.aborted === true) throw options.signal.reason;
+  if (failure !== undefined) throw failure;
+}
+
+function mayRetry(error: unknown, attempt: number, retries: number): error is ColonnadeError {
+  if (!(error instanceof ColonnadeError) || !TRANSIENT.has(error.code)) return false;
+  return attempt <= Math.min(retries, ONCE.has(error.code) ? 1 : Infinity);
+}
+
+/** Exponential backoff with jitter: half of the delay is left to chance, so that workers do not retry in step. */
+function delayBefore(attempt: number, random: () => number): number {
+  const full = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** (attempt - 1));
+  return Math.round(full / 2 + (full / 2) * random());
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

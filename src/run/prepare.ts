@@ -1,0 +1,134 @@
+/** Gathers the facts that a plan is made from, and makes it. Nothing is written. */
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { openModel } from '../model/session.js';
+import { describeFile } from '../parquet/describe.js';
+import type { Pipeline } from '../pipeline/pipeline.js';
+import { buildPlan } from '../plan/build.js';
+import type { SchemaGroup } from '../plan/columns.js';
+import type { Expression, ModelSignature, SourceColumn, SourceFile } from '../plan/facts.js';
+import type { Plan } from '../plan/plan.js';
+import { quoteIdentifier } from '../plan/sql.js';
+import { columnType } from '../plan/types.js';
+import { openDatabase, type Database } from '../source/database.js';
+import { describeColumns } from '../source/columns.js';
+import { bindExpressions } from '../source/expression.js';
+import { findFiles } from '../source/files.js';
+import { hiveTypes } from '../source/hive.js';
+import { scanSql } from '../source/scan.js';
+
+/** Footers that are read at once: enough to keep a disk busy. */
+const FOOTERS_AT_ONCE = 16;
+
+/**
+ * Plans a pipeline: finds the files, reads every footer, binds the SQL and opens the model.
+ * @throws ColonnadeError when pipeline, data and model do not fit each other; codes as in {@link buildPlan},
+ *   `NO_INPUT`, `BAD_PARQUET`, `SQL_INVALID`, `SQL_FORBIDDEN`, and the codes of the model (`MODEL_NOT_FOUND`, …).
+ */
+export async function preparePlan(pipeline: Pipeline): Promise<Plan> {
+  // The model loads while the footers are read.
+  const signature = readSignature(pipeline.model.path);
+  signature.catch(() => undefined);
+  const found = await findFiles(pipeline.source.paths);
+  const files = await inParallel(found, FOOTERS_AT_ONCE, async ({ path, relativePath, hive }): Promise<SourceFile> => ({
+    ...(await describeFile(path, dirname(path))),
+    relativePath,
+    hive,
+  }));
+  const database = await openDatabase({
+    memoryLimit: pipeline.run.memory,
+    threads: 1,
+    // Only made when something is spilled, which binding and counting never do.
+    spillDirectory: join(tmpdir(), `colonnade-${process.pid}`),
+    readable: files.map(({ path }) => path),
+    writable: [],
+  });
+  try {
+    const schemas = await describeSchemas(database, files, hiveTypes(found));
+    // A hive column that the files hold as well is read from the files.
+    const types = Object.fromEntries(schemas[0]!.columns.filter(({ hive }) => hive).map(({ name, type }) => [name, type]));
+    const expressions = await bind(database, pipeline, files[0]!, types);
+    const listLengths = await measureLists(database, pipeline, files, types, schemas[0]!.columns, expressions);
+    return buildPlan(pipeline, { files, schemas, hiveTypes: types, expressions, listLengths, signature: await signature });
+  } finally {
+    await database.close();
+  }
+}
+
+async function readSignature(path: string): Promise<ModelSignature> {
+  const model = await openModel(path);
+  try {
+    return model.signature;
+  } finally {
+    await model.release();
+  }
+}
+
+/** Asks DuckDB for the columns once for each schema that the footers tell apart. */
+async function describeSchemas(
+  database: Database,
+  files: readonly SourceFile[],
+  types: Readonly<Record<string, string>>,
+): Promise<SchemaGroup[]> {
+  const groups = new Map<string, SourceFile[]>();
+  for (const file of files) {
+    const schema = JSON.stringify([file.columns.map(({ name, type }) => [name, type]), Object.keys(file.hive)]);
+    const group = groups.get(schema);
+    if (group === undefined) groups.set(schema, [file]);
+    else group.push(file);
+  }
+  const described: SchemaGroup[] = [];
+  for (const group of groups.values()) described.push({ files: group, columns: await describeColumns(database, group[0]!, types) });
+  return described;
+}
+
+async function bind(
+  database: Database,
+  pipeline: Pipeline,
+  file: SourceFile,
+  types: Readonly<Record<string, string>>,
+): Promise<Map<string, Expression>> {
+  const written = pipeline.features.flatMap(({ sql }, i) => (sql === undefined ? [] : [{ key: `features[${i}].sql`, sql }]));
+  const { where } = pipeline.source;
+  const all = where === undefined ? written : [...written, { key: 'source.where', sql: where, boolean: true }];
+  if (all.length === 0) return new Map();
+  const bound = await bindExpressions(database, pipeline, file, types, all);
+  return new Map(all.map(({ key }, i) => [key, bound[i]!]));
+}
+
+/** Length of the first list of each list feature. */
+async function measureLists(
+  database: Database,
+  pipeline: Pipeline,
+  files: readonly SourceFile[],
+  types: Readonly<Record<string, string>>,
+  columns: readonly SourceColumn[],
+  expressions: ReadonlyMap<string, Expression>,
+): Promise<Map<string, number>> {
+  const lengths = new Map<string, number>();
+  for (const [i, feature] of pipeline.features.entries()) {
+    const expression = expressions.get(`features[${i}].sql`);
+    const type = expression?.type ?? columns.find(({ name }) => name === feature.name)?.type;
+    if (type === undefined || columnType(type).kind !== 'list') continue;
+    const value = expression?.sql ?? quoteIdentifier(feature.name);
+    for (const file of files) {
+      if (file.rows === 0) continue;
+      const [row] = await database.rows(`SELECT len(${value}) AS length FROM ${scanSql(file, types)} WHERE len(${value}) IS NOT NULL LIMIT 1`);
+      if (row === undefined) continue;
+      lengths.set(feature.name, Number(row.length));
+      break;
+    }
+  }
+  return lengths;
+}
+
+/** Applies `work` to all items, `limit` at a time; results in the order of the items. */
+async function inParallel<T, R>(items: readonly T[], limit: number, work: (item: T) => Promise<R>): Promise<R[]> {
+  const results = new Array<R>(items.length);
+  let next = 0;
+  const serve = async (): Promise<void> => {
+    for (let i = next++; i < items.length; i = next++) results[i] = await work(items[i]!);
+  };
+  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, serve));
+  return results;
+}

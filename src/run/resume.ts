@@ -1,0 +1,52 @@
+/** Finds the scores that an unfinished run of the same plan has left, and clears the rest of staging. */
+import { readdir, readFile, rm, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { Places } from '../commit/places.js';
+import { hashFile } from '../file-hash.js';
+import type { Plan } from '../plan/plan.js';
+import { shardFiles } from './shard-files.js';
+import type { ShardResult } from './shard-worker.js';
+
+/**
+ * Shards whose manifest and scores are whole: same plan, same size and hash. Anything else counts as not done.
+ */
+export async function finishedShards(plan: Plan, hash: string, folder: string): Promise<Map<number, ShardResult>> {
+  const finished = new Map<number, ShardResult>();
+  for (const shard of plan.shards) {
+    const { scores, manifest } = shardFiles(folder, shard.index);
+    try {
+      const result = JSON.parse(await readFile(manifest, 'utf8')) as ShardResult;
+      if (result.planHash !== hash || result.shard !== shard.index || result.counts.rows !== shard.rows) continue;
+      if ((await stat(scores)).size !== result.scores.bytes) continue;
+      if ((await hashFile(scores)) === result.scores.sha256) finished.set(shard.index, result);
+    } catch {
+      // Not there, or cut off while it was written: the shard is scored again.
+    }
+  }
+  return finished;
+}
+
+/**
+ * Removes what earlier runs have left in staging: all of other plans, and of this one all but its scores (those too
+ * with `fresh`). Only the holder of the epoch calls this, so nobody else is at work there.
+ */
+export async function clearStaging(places: Places, fresh: boolean): Promise<void> {
+  const { staging } = places;
+  const parent = dirname(staging.root);
+  for (const name of await entries(parent)) {
+    const root = join(parent, name);
+    if (root !== staging.root || fresh) await rm(root, { recursive: true, force: true });
+  }
+  for (const name of await entries(staging.root)) {
+    const path = join(staging.root, name);
+    if (path !== staging.shards) await rm(path, { recursive: true, force: true });
+  }
+}
+
+async function entries(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch {
+    return [];
+  }
+}

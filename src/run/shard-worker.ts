@@ -1,0 +1,126 @@
+/**
+ * Scores shards one at a time: opens database and model once, then turns each shard into a scores file and a manifest
+ * of that shard. The same code runs in the main process and in worker processes.
+ */
+import { rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeWhole } from '../commit/durable.js';
+import type { StagingPlaces } from '../commit/places.js';
+import { ColonnadeError } from '../errors.js';
+import { openModel } from '../model/session.js';
+import type { Model } from '../model/engine.js';
+import { ScoresWriter } from '../parquet/scores.js';
+import type { Plan } from '../plan/plan.js';
+import { scoresFields, type RowGroupScores } from '../score/row-group-scores.js';
+import { scoreShard, type ShardCounts } from '../score/shard.js';
+import { openDatabase, type Database } from '../source/database.js';
+import { readSlices, sliceRanges } from '../source/slices.js';
+import { shardFiles } from './shard-files.js';
+
+/** A shard that is done: its scores are on disk. Also the content of the shard's manifest. */
+export interface ShardResult {
+  readonly shard: number;
+  readonly planHash: string;
+  readonly counts: ShardCounts;
+  readonly scores: { readonly bytes: number; readonly sha256: string };
+}
+
+/** What a worker needs to know, once. Plain data: it is sent to worker processes. */
+export interface WorkerTask {
+  readonly plan: Plan;
+  readonly planHash: string;
+  readonly staging: StagingPlaces;
+  /** Threads of DuckDB. */
+  readonly threads: number;
+}
+
+/** Something that scores shards, here or in another process. */
+export interface ShardWorker {
+  /**
+   * Scores a shard and leaves its scores file and manifest on disk. One at a time.
+   * @param onRows called with the rows of the shard that are behind it.
+   */
+  score(shard: number, onRows: (rows: number) => void): Promise<ShardResult>;
+  /** Ends it; a shard under way is given up. */
+  close(): Promise<void>;
+}
+
+/** Opens database and model in this process. */
+export async function openLocalWorker(task: WorkerTask, signal?: AbortSignal): Promise<ShardWorker> {
+  const { plan, staging } = task;
+  const [database, model] = await Promise.all([
+    openDatabase({
+      memoryLimit: Math.round(plan.run.memory * DATABASE_SHARE),
+      threads: task.threads,
+      spillDirectory: join(staging.spill, String(process.pid)),
+      readable: plan.files.map(({ path }) => path),
+      writable: [],
+    }),
+    openModel(plan.model.path, { signature: plan.model.signature, outputs: [...new Set(plan.outputs.map(({ from }) => from))] }),
+  ]);
+  return new LocalWorker(task, database, model, signal);
+}
+
+/** Share of `run.memory` that DuckDB may use; the rest is for batches, tensors and scores. */
+const DATABASE_SHARE = 0.75;
+
+class LocalWorker implements ShardWorker {
+  constructor(
+    readonly task: WorkerTask,
+    readonly database: Database,
+    readonly model: Model,
+    readonly signal: AbortSignal | undefined,
+  ) {}
+
+  async score(index: number, onRows: (rows: number) => void): Promise<ShardResult> {
+    const { plan, planHash, staging } = this.task;
+    const shard = plan.shards[index]!;
+    const file = plan.files[shard.file]!;
+    const { scores, manifest } = shardFiles(staging.shards, index);
+    // An attempt that is given up must never leave a file under the name of a whole one.
+    const draft = `${scores}.${process.pid}.tmp`;
+    const writer = await ScoresWriter.open(draft, scoresFields(plan.outputs), plan.sink.compression);
+    try {
+      const counts = await scoreShard(
+        plan,
+        shard,
+        this.#parts(index),
+        this.model,
+        { appendRowGroup: (group: RowGroupScores) => writer.appendRowGroup(group.finish()) },
+        { onRows, ...(this.signal === undefined ? {} : { signal: this.signal }) },
+      );
+      const written = await writer.close();
+      if (written.rows !== shard.rows) {
+        throw new ColonnadeError('LEDGER_UNBALANCED', `${file.path}: ${written.rows} scores written for ${shard.rows} rows`, { phase: 'score' });
+      }
+      await rename(draft, scores);
+      const result: ShardResult = { shard: index, planHash, counts, scores: { bytes: written.bytes, sha256: written.sha256 } };
+      await writeWhole(manifest, JSON.stringify(result));
+      return result;
+    } catch (error) {
+      await writer.abort();
+      await rm(draft, { force: true });
+      throw error;
+    }
+  }
+
+  async *#parts(index: number): AsyncGenerator<{ firstRow: number; batch: import('apache-arrow').RecordBatch }> {
+    const { plan } = this.task;
+    const shard = plan.shards[index]!;
+    const file = plan.files[shard.file]!;
+    const ranges = sliceRanges(shard, file.rowGroups, plan.model.batchSize, plan.expected.sliceRows);
+    const slices = readSlices(this.database, {
+      file,
+      hiveTypes: plan.hiveTypes,
+      projection: plan.projection,
+      ranges,
+      ...(this.signal === undefined ? {} : { signal: this.signal }),
+    });
+    for await (const slice of slices) yield* slice.batches;
+  }
+
+  async close(): Promise<void> {
+    await this.model.release();
+    await this.database.close();
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * A worker process: the entry point that {@link openChildWorker} forks. It opens its own database and model, so that a
+ * crash of either costs one shard's attempt and not the run.
+ */
+import { ColonnadeError, messageOf } from '../errors.js';
+import { openLocalWorker, type ShardWorker } from './shard-worker.js';
+import type { FromWorker, ToWorker } from './child-worker.js';
+
+let worker: ShardWorker | undefined;
+
+const send = (message: FromWorker): void => {
+  process.send?.(message);
+};
+
+async function handle(message: ToWorker): Promise<void> {
+  switch (message.type) {
+    case 'open':
+      worker = await openLocalWorker(message.task);
+      send({ type: 'ready' });
+      return;
+    case 'score': {
+      const { shard } = message;
+      const result = await worker!.score(shard, (rows) => send({ type: 'rows', shard, rows }));
+      send({ type: 'done', result });
+      return;
+    }
+    case 'close':
+      await worker?.close();
+      process.disconnect();
+  }
+}
+
+process.on('message', (message: ToWorker) => {
+  handle(message).catch((error: unknown) => {
+    const known = error instanceof ColonnadeError ? error : new ColonnadeError('INTERNAL', messageOf(error), { phase: 'score' });
+    send({ type: 'failed', error: known.toJSON() });
+  });
+});
+// The main process decides when a run ends; the terminal sends its signals to all processes of the group.
+process.on('SIGINT', () => undefined);
+process.on('SIGTERM', () => undefined);
+// A main process that is gone needs no scores.
+process.on('disconnect', () => process.exit());

@@ -1,0 +1,22 @@
+/** SQL over narrow files that hold the wanted source columns and the scores side by side (see parquet/project.ts). */
+import { ROW_STATUS, STATUS_COLUMN, type Plan, type PlannedFile } from '../plan/plan.js';
+import { quoteIdentifier } from '../plan/sql.js';
+import { scanSql } from '../source/scan.js';
+
+/** Columns of the output that the source's files hold themselves; hive columns come as constants. */
+export function carriedColumns(plan: Plan): string[] {
+  const own = new Set(plan.sourceColumns.filter(({ hive }) => !hive).map(({ name }) => name));
+  return plan.sink.columns.filter((name) => own.has(name));
+}
+
+/**
+ * SELECT of the output's columns from joined files: rows that were scored or nulled. Quarantined rows are in the
+ * quarantine, filtered ones were not asked for.
+ */
+export function outputSelect(plan: Plan, joined: readonly { readonly path: string; readonly file: PlannedFile }[]): string {
+  const columns = plan.sink.columns.map(quoteIdentifier).join(', ');
+  const kept = `${quoteIdentifier(STATUS_COLUMN)} IN (${ROW_STATUS.scored}, ${ROW_STATUS.nulled})`;
+  return joined
+    .map(({ path, file }) => `SELECT ${columns} FROM ${scanSql({ path, hive: file.hive }, plan.hiveTypes)} WHERE ${kept}`)
+    .join(' UNION ALL ');
+}

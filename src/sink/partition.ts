@@ -1,0 +1,59 @@
+/**
+ * `partition`: the chosen columns and the predictions in hive layout, written by DuckDB.
+ *
+ * Each file's wanted column chunks are copied beside its scores into a narrow file, without decoding; one COPY over all
+ * of these then writes the folders. It runs in one thread: then each folder has one file (until it is full) and rows keep
+ * the order of the source, whatever the machine.
+ */
+import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { projectFile } from '../parquet/project.js';
+import { STATUS_COLUMN, type PlannedFile } from '../plan/plan.js';
+import { copyTo } from '../source/copy.js';
+import { carriedColumns, outputSelect } from './join.js';
+import type { Sink, SinkContext, StagedFile } from './sink.js';
+import { stagedFiles } from './staged-files.js';
+
+export class PartitionSink implements Sink {
+  readonly #joined: { readonly path: string; readonly file: PlannedFile }[] = [];
+
+  constructor(readonly context: SinkContext) {}
+
+  begin(): void {
+    // Nothing can be written before there are scores.
+  }
+
+  async addFile(file: PlannedFile, scores: readonly string[]): Promise<null> {
+    const { plan, work } = this.context;
+    const path = join(work, `${String(file.index).padStart(6, '0')}.parquet`);
+    await mkdir(dirname(path), { recursive: true });
+    await projectFile({
+      source: file.path,
+      destination: path,
+      columns: carriedColumns(plan),
+      scores,
+      scoreColumns: [...plan.outputs.map(({ name }) => name), STATUS_COLUMN],
+    });
+    this.#joined.push({ path, file });
+    return null;
+  }
+
+  async finish(): Promise<readonly StagedFile[]> {
+    const { plan, output, metadata } = this.context;
+    // Files are joined as they are scored; the output follows the order of the source.
+    const joined = [...this.#joined].sort((a, b) => a.file.index - b.file.index);
+    if (joined.length > 0) {
+      await copyTo(await this.context.database(), outputSelect(plan, joined), output, {
+        compression: plan.sink.compression,
+        rowGroupSize: plan.sink.rowGroupSize,
+        metadata,
+        partitionBy: plan.sink.partitionBy,
+      });
+    }
+    return stagedFiles(output);
+  }
+
+  async abort(): Promise<void> {
+    // All files are in staging, which the run clears.
+  }
+}

@@ -1,0 +1,50 @@
+/** `predictions`: only key columns and predictions, file by file, under the names of the source's files. */
+import { mkdir, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { projectFile } from '../parquet/project.js';
+import { STATUS_COLUMN, type PlannedFile } from '../plan/plan.js';
+import { copyTo } from '../source/copy.js';
+import { carriedColumns, outputSelect } from './join.js';
+import type { Sink, SinkContext, StagedFile } from './sink.js';
+import { stagedFile } from './staged-files.js';
+
+export class PredictionsSink implements Sink {
+  readonly #files: { readonly index: number; readonly staged: StagedFile }[] = [];
+
+  constructor(readonly context: SinkContext) {}
+
+  begin(): void {
+    // Nothing can be written before there are scores.
+  }
+
+  async addFile(file: PlannedFile, scores: readonly string[]): Promise<number> {
+    const { plan, work, output, metadata } = this.context;
+    const joined = join(work, `${String(file.index).padStart(6, '0')}.parquet`);
+    const destination = join(output, file.relativePath);
+    await mkdir(dirname(destination), { recursive: true });
+    await projectFile({
+      source: file.path,
+      destination: joined,
+      columns: carriedColumns(plan),
+      scores,
+      scoreColumns: [...plan.outputs.map(({ name }) => name), STATUS_COLUMN],
+    });
+    await copyTo(await this.context.database(), outputSelect(plan, [{ path: joined, file }]), destination, {
+      compression: plan.sink.compression,
+      rowGroupSize: plan.sink.rowGroupSize,
+      metadata,
+    });
+    await rm(joined);
+    const staged = await stagedFile(output, destination);
+    this.#files.push({ index: file.index, staged });
+    return staged.rows;
+  }
+
+  async finish(): Promise<readonly StagedFile[]> {
+    return [...this.#files].sort((a, b) => a.index - b.index).map(({ staged }) => staged);
+  }
+
+  async abort(): Promise<void> {
+    // All files are in staging, which the run clears.
+  }
+}

@@ -1,0 +1,54 @@
+/**
+ * The quarantine: rows that were not scored, with all columns of the source and `_file`, `_row` and `_reason`, so that
+ * they can be traced, mended and scored again. One file for each file of the source that has any, under its name.
+ */
+import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { REASON_COLUMN, ROW_STATUS, STATUS_COLUMN, type Plan, type PlannedFile } from '../plan/plan.js';
+import { quoteIdentifier, quoteString } from '../plan/sql.js';
+import { copyTo } from '../source/copy.js';
+import type { Database } from '../source/database.js';
+import { ROW_NUMBER, scanSql } from '../source/scan.js';
+import type { StagedFile } from './sink.js';
+import { stagedFile } from './staged-files.js';
+
+export interface QuarantineContext {
+  /** Folder that becomes the quarantine; made when there is a row for it. */
+  readonly folder: string;
+  /** Scores files of a file, in the order of its shards. */
+  readonly scoresOf: (file: number) => readonly string[];
+  /** Rows of a file that were quarantined. */
+  readonly quarantinedOf: (file: number) => number;
+  readonly database: () => Promise<Database>;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** Writes the quarantined rows of all files; none where there are none. */
+export async function writeQuarantine(plan: Plan, context: QuarantineContext): Promise<readonly StagedFile[]> {
+  const written: StagedFile[] = [];
+  for (const file of plan.files) {
+    if (context.quarantinedOf(file.index) === 0) continue;
+    const destination = join(context.folder, file.relativePath);
+    await mkdir(dirname(destination), { recursive: true });
+    await copyTo(await context.database(), quarantineSelect(plan, file, context.scoresOf(file.index)), destination, {
+      compression: plan.sink.compression,
+      rowGroupSize: plan.sink.rowGroupSize,
+      metadata: context.metadata,
+    });
+    written.push(await stagedFile(context.folder, destination));
+  }
+  return written;
+}
+
+function quarantineSelect(plan: Plan, file: PlannedFile, scores: readonly string[]): string {
+  const shards = plan.shards.filter((shard) => shard.file === file.index);
+  const reasons = scores.map((path, i) => {
+    // A scores file counts its rows from 0; the shard says where that is in the source's file.
+    const row = `${ROW_NUMBER} + ${shards[i]!.firstRow}`;
+    return `SELECT ${row} AS quarantined_row, ${quoteIdentifier(REASON_COLUMN)} AS quarantine_reason FROM ${scanSql({ path, hive: {} }, {})} WHERE ${quoteIdentifier(STATUS_COLUMN)} = ${ROW_STATUS.quarantined}`;
+  });
+  return `SELECT source.* EXCLUDE (${ROW_NUMBER}), ${quoteString(file.path)} AS _file, source.${ROW_NUMBER} AS _row, quarantine_reason AS _reason
+    FROM ${scanSql({ path: file.path, hive: {} }, {})} AS source
+    JOIN (${reasons.join(' UNION ALL ')}) ON source.${ROW_NUMBER} = quarantined_row
+    ORDER BY _row`;
+}

@@ -1,0 +1,44 @@
+/** What a sink is: joins the scores of a file with the file, in staging. */
+import type { Database } from '../source/database.js';
+import type { Plan, PlannedFile } from '../plan/plan.js';
+
+/** A file that a sink wrote into staging. */
+export interface StagedFile {
+  /** Relative to the folder that becomes the output; slashes. */
+  readonly path: string;
+  readonly rows: number;
+  readonly bytes: number;
+  /** sha256, hex. */
+  readonly sha256: string;
+}
+
+/** What sinks are given. */
+export interface SinkContext {
+  readonly plan: Plan;
+  /** Folder that becomes the output. */
+  readonly output: string;
+  /** Folder for files on the way; emptied afterwards. */
+  readonly work: string;
+  /** `colonnade.*` metadata of written files. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Opens DuckDB for reading sources and staging, and writing into staging; called when it is needed. */
+  readonly database: () => Promise<Database>;
+}
+
+/**
+ * Writes the output of a run into staging. `begin` is called once before scoring, `addFile` once for every file when
+ * all its shards are scored, one call at a time and in any order; `finish` once after the last. After a failure of any
+ * of them, or of the run, `abort` is called and nothing else.
+ */
+export interface Sink {
+  /** Starts what needs no scores and goes on beside the scoring. Returns at once. */
+  begin(): void;
+  /**
+   * @param scores the scores files of the file's shards, in order.
+   * @returns rows written for this file; null where the sink writes all files together in `finish`.
+   */
+  addFile(file: PlannedFile, scores: readonly string[]): Promise<number | null>;
+  /** Completes the output: every file is whole and synced. */
+  finish(): Promise<readonly StagedFile[]>;
+  abort(): Promise<void>;
+}

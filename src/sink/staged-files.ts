@@ -1,0 +1,28 @@
+/** Lists what DuckDB has written below a folder. */
+import { readdir, stat } from 'node:fs/promises';
+import { join, relative, sep } from 'node:path';
+import { hashFile } from '../file-hash.js';
+import { readFooter } from '../parquet/footer.js';
+import type { StagedFile } from './sink.js';
+
+/**
+ * All files below `folder` with rows, size and hash, in the order of their paths. The rows are those of the footers, read
+ * by other code than wrote them.
+ */
+export async function stagedFiles(folder: string): Promise<StagedFile[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  const files: StagedFile[] = [];
+  for (const path of paths.sort()) files.push(await stagedFile(folder, path));
+  return files;
+}
+
+/** One file, with rows, size and hash. */
+export async function stagedFile(folder: string, path: string): Promise<StagedFile> {
+  return {
+    path: relative(folder, path).split(sep).join('/'),
+    rows: (await readFooter(path)).rows,
+    bytes: (await stat(path)).size,
+    sha256: await hashFile(path),
+  };
+}

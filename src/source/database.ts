@@ -1,0 +1,142 @@
+/**
+ * One DuckDB in memory, locked down: it reads the files that it was opened for, writes below the folders that it was
+ * opened for, keeps to its share of memory, and nothing that it runs can change that.
+ */
+import { stat } from 'node:fs/promises';
+import type { DuckDBConnection, DuckDBInstance, DuckDBMaterializedResult } from '@duckdb/node-api';
+import { ColonnadeError } from '../errors.js';
+import { quoteString } from '../plan/sql.js';
+import { duckdbError, type QueryContext } from './duckdb-errors.js';
+
+export interface DatabaseOptions {
+  /** Bytes of DuckDB's buffers. What it materialises for a slice counts, what Node holds does not. */
+  readonly memoryLimit: number;
+  readonly threads: number;
+  /** Folder for data that does not fit into memory; DuckDB makes it when it needs it. */
+  readonly spillDirectory: string;
+  /** Bytes that may be spilled; 16 times the memory limit when absent. */
+  readonly spillLimit?: number;
+  /** Absolute files and folders that may be read. */
+  readonly readable: readonly string[];
+  /** Absolute folders that may be written to (and read). */
+  readonly writable: readonly string[];
+}
+
+/** An open database. Statements run one after the other; {@link Database.connect} gives a line of its own. */
+export interface Database {
+  /**
+   * Runs one query and gives its rows by column name; 64-bit integers as bigint, NULL as null.
+   * @throws ColonnadeError as {@link duckdbError} makes it of `context`.
+   */
+  rows(sql: string, context?: QueryContext): Promise<Record<string, unknown>[]>;
+  /**
+   * Runs one statement.
+   * @throws ColonnadeError `INTERNAL` for none or several statements, before any of them has run.
+   */
+  run(sql: string, context?: QueryContext): Promise<void>;
+  /** Another connection, for queries that run beside others; to be closed with `closeSync()`. */
+  connect(): Promise<DuckDBConnection>;
+  /** Waits for what is running, then ends it. Nothing may be asked of it afterwards. */
+  close(): Promise<void>;
+}
+
+/** Loads DuckDB (some 0.2 s) and opens a database. */
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  const { DuckDBInstance } = await import('@duckdb/node-api');
+  try {
+    const instance = await DuckDBInstance.create(':memory:', {
+      memory_limit: bytes(options.memoryLimit),
+      threads: String(options.threads),
+      preserve_insertion_order: 'true',
+      // A file that is overwritten within one second and keeps its size would be served from the cache.
+      enable_external_file_cache: 'false',
+      autoinstall_known_extensions: 'false',
+      autoload_known_extensions: 'false',
+      temp_directory: options.spillDirectory,
+      max_temp_directory_size: bytes(options.spillLimit ?? 16 * options.memoryLimit),
+    });
+    const connection = await instance.connect();
+    for (const statement of await lockDown(options)) await connection.run(statement);
+    return new OpenDatabase(instance, connection);
+  } catch (error) {
+    throw duckdbError(error);
+  }
+}
+
+/** The order counts: paths can be allowed only before external access is off, and nothing after the lock. */
+async function lockDown(options: DatabaseOptions): Promise<string[]> {
+  const files: string[] = [];
+  const folders = [...options.writable];
+  for (const path of options.readable) {
+    const folder = await stat(path).then((entry) => entry.isDirectory(), () => false);
+    (folder ? folders : files).push(path);
+  }
+  const list = (paths: readonly string[]): string => `[${paths.map(quoteString).join(', ')}]`;
+  return [
+    // Times are computed in one zone wherever the run takes place.
+    `SET TimeZone = 'UTC'`,
+    'SET errors_as_json = true',
+    `SET allowed_directories = ${list(folders)}`,
+    `SET allowed_paths = ${list(files)}`,
+    'SET enable_external_access = false',
+    'SET lock_configuration = true',
+  ];
+}
+
+function bytes(count: number): string {
+  return `${Math.max(1, Math.floor(count))}B`;
+}
+
+class OpenDatabase implements Database {
+  readonly #instance: DuckDBInstance;
+  readonly #connection: DuckDBConnection;
+  /** The statement that runs, or the last one that did; a connection runs one at a time. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(instance: DuckDBInstance, connection: DuckDBConnection) {
+    this.#instance = instance;
+    this.#connection = connection;
+  }
+
+  async rows(sql: string, context?: QueryContext): Promise<Record<string, unknown>[]> {
+    return this.#inTurn(async () => (await this.#single(sql)).getRowObjectsJS(), context);
+  }
+
+  async run(sql: string, context?: QueryContext): Promise<void> {
+    await this.#inTurn(() => this.#single(sql), context);
+  }
+
+  connect(): Promise<DuckDBConnection> {
+    return this.#instance.connect();
+  }
+
+  async close(): Promise<void> {
+    await this.#last.catch(() => undefined);
+    this.#connection.closeSync();
+    this.#instance.closeSync();
+  }
+
+  async #inTurn<T>(work: () => Promise<T>, context: QueryContext | undefined): Promise<T> {
+    const turn = this.#last.catch(() => undefined).then(work);
+    this.#last = turn;
+    try {
+      return await turn;
+    } catch (error) {
+      throw duckdbError(error, context);
+    }
+  }
+
+  /** `connection.run` would run every statement of a text; this refuses all but one. */
+  async #single(sql: string): Promise<DuckDBMaterializedResult> {
+    const statements = await this.#connection.extractStatements(sql);
+    if (statements.count !== 1) {
+      throw new ColonnadeError('INTERNAL', `${statements.count} statements where one is needed: ${sql}`, { phase: 'source' });
+    }
+    const statement = await statements.prepare(0);
+    try {
+      return await statement.run();
+    } finally {
+      statement.destroySync();
+    }
+  }
+}

@@ -1,0 +1,30 @@
+/** The SQL that reads a file of the source. */
+import { quoteIdentifier, quoteString } from '../plan/sql.js';
+
+/** What reading needs to know of a file. */
+export interface ScannedFile {
+  /** Absolute. */
+  readonly path: string;
+  readonly hive: Readonly<Record<string, string | null>>;
+}
+
+/** SQL of a hive value in its column's type. */
+function hiveLiteral(value: string | null | undefined, type: string): string {
+  return `CAST(${value === null || value === undefined ? 'NULL' : quoteString(value)} AS ${type})`;
+}
+
+/** The name of the row's position in its file, counted from 0, in {@link scanSql}. */
+export const ROW_NUMBER = 'file_row_number';
+
+/**
+ * The FROM clause that reads one file: its columns, its row numbers as `file_row_number`, and its hive folders as
+ * constants. A hive column that the file itself has too must not be in `hiveTypes`: the file's own column counts
+ * (`describeColumns` tells which are left).
+ */
+export function scanSql(
+  file: ScannedFile,
+  hiveTypes: Readonly<Record<string, string>>,
+): string {
+  const constants = Object.entries(hiveTypes).map(([name, type]) => `, ${hiveLiteral(file.hive[name], type)} AS ${quoteIdentifier(name)}`);
+  return `(SELECT *${constants.join('')} FROM read_parquet(${quoteString(file.path)}, file_row_number = true, hive_partitioning = false))`;
+}

@@ -137,7 +137,7 @@ export function labelsOfNode(node: NodeProto): ClassLabels | undefined {
 }
 
 function labelsOfTensor(tensor: TensorProto): ClassLabels | undefined {
-  const raw = tensor.rawData ?? new Uint8Array(0);
+  const raw = tensor.rawData;
   // ONNX stores raw values little-endian whatever the machine: a DataView says so.
   const view = new DataView(raw.buffer, raw.byteOffset, raw.byteLength);
   switch (tensor.dataType) {

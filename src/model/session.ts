@@ -5,7 +5,7 @@
 import type { InferenceSession, Tensor as OrtTensor, TensorConstructor } from 'onnxruntime-node';
 import { ColonnadeError } from '../errors.js';
 import type { ElementType, ModelSignature, OutputSpec, TensorSpec } from '../plan/facts.js';
-import type { Model, ModelBatch, Tensor, TensorData } from './engine.js';
+import type { Model, ModelBatch, Tensor } from './engine.js';
 import { firstValues } from './element-types.js';
 import { readExternalFiles } from './external-data.js';
 import { readGraph, type DeclaredOutput, type ModelGraph } from './graph.js';
@@ -151,14 +151,14 @@ class OrtSession {
   async run(feeds: ReadonlyMap<string, Tensor>, fetches?: readonly string[]): Promise<ReadonlyMap<string, Tensor>> {
     const given: Record<string, OrtTensor> = {};
     for (const [name, { type, data, dims }] of feeds) {
-      given[name] = new this.#Tensor(type, data as Float32Array, dims);
+      given[name] = new this.#Tensor(type, data, dims);
     }
     const results = await (fetches === undefined ? this.#session.run(given) : this.#session.run(given, fetches));
     const outputs = new Map<string, Tensor>();
     for (const name of fetches ?? this.#session.outputNames) {
       const value = results[name];
       if (value === undefined) throw new Error(`the output ${name} is missing from the result`);
-      outputs.set(name, { type: value.type as ElementType, dims: value.dims, data: value.data as TensorData });
+      outputs.set(name, { type: value.type as ElementType, dims: value.dims, data: value.data });
     }
     return outputs;
   }

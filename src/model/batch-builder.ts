@@ -1,0 +1,99 @@
+/**
+ * Gathers rows of Arrow record batches into the tensors of one model batch. A record batch wraps a chunk of DuckDB (2,048
+ * rows at most); a model batch is made of as many as fill it.
+ *
+ * A matrix made of scalar columns takes exactly one copy, from columns into a reused row-major buffer. A model input
+ * that is one column, or one list column, takes none where all of the batch is in one chunk and every row is scored;
+ * else it is copied into a reused buffer.
+ */
+import type { RecordBatch } from 'apache-arrow';
+import { ColonnadeError } from '../errors.js';
+import type { PlannedInput, ProjectedColumn } from '../plan/plan.js';
+import type { ModelBatch } from './engine.js';
+import { ListFiller, ScalarFiller, sourceColumn, type InputFiller } from './input-filler.js';
+
+/** What the builder needs to know of the model. */
+export interface BatchShape {
+  readonly inputs: readonly PlannedInput[];
+  /** Rows of a model batch at most; exactly, with padding, where `fixedBatch`. */
+  readonly batchSize: number;
+  readonly fixedBatch: boolean;
+}
+
+/**
+ * Builds model batches one after the other: `add` until enough rows are there, then `take`.
+ *
+ * The tensors of a batch that was taken lie in the builder's buffers or in the record batches: they are overwritten by
+ * the next `add`, so the model must have run before.
+ */
+export class BatchBuilder {
+  readonly #shape: BatchShape;
+  readonly #fillers: readonly InputFiller[];
+  #rows = 0;
+  #sources: RecordBatch[] = [];
+
+  /** @param projection the columns of the record batches, in their order */
+  constructor(shape: BatchShape, projection: readonly ProjectedColumn[]) {
+    this.#shape = shape;
+    this.#fillers = shape.inputs.map((input) => {
+      const columns = input.columns.map((position) => sourceColumn(projection, position));
+      return input.layout === 'list'
+        ? new ListFiller(input, columns, shape.batchSize)
+        : new ScalarFiller(input, columns, shape.batchSize);
+    });
+  }
+
+  /** Rows added since the last `take`. */
+  get rows(): number {
+    return this.#rows;
+  }
+
+  /** Rows that still fit. */
+  get room(): number {
+    return this.#shape.batchSize - this.#rows;
+  }
+
+  /**
+   * Adds rows, already validated. NULL (and NaN in a float column) becomes what the column's rule puts in its place.
+   *
+   * @param batch columns as the projection lists them
+   * @param keep positions of the rows to add, ascending; all when absent
+   * @throws ColonnadeError `INTERNAL` when more rows come than fit, a column has another type than planned, a list
+   *   another length, or a NULL has no replacement
+   */
+  add(batch: RecordBatch, keep?: Uint32Array): void {
+    const count = keep?.length ?? batch.numRows;
+    if (count === 0) return;
+    if (count > this.room) {
+      throw new ColonnadeError('INTERNAL', `${count} rows do not fit into a batch with room for ${this.room}`, {
+        phase: 'model',
+      });
+    }
+    // A selection of everything is no selection: positions are distinct.
+    const selection = count === batch.numRows ? undefined : keep;
+    for (const filler of this.#fillers) filler.add(batch.data.children, selection, count, this.#rows);
+    this.#rows += count;
+    this.#sources.push(batch);
+  }
+
+  /**
+   * The rows added so far, as a batch for the model; the builder starts on the next one.
+   *
+   * @throws ColonnadeError `INTERNAL` when there are none
+   */
+  take(): ModelBatch {
+    const rows = this.#rows;
+    if (rows === 0) throw new ColonnadeError('INTERNAL', 'a batch without rows was asked for', { phase: 'model' });
+    const paddedRows = this.#shape.fixedBatch ? this.#shape.batchSize : rows;
+    const feeds = new Map(this.#fillers.map((filler) => [filler.name, filler.tensor(rows, paddedRows)]));
+    const sources = this.#sources;
+    this.reset();
+    return { rows, paddedRows, feeds, sources };
+  }
+
+  /** Forgets the rows added since the last `take`. */
+  reset(): void {
+    this.#rows = 0;
+    this.#sources = [];
+  }
+}

@@ -152,8 +152,8 @@ export interface ArrowSchemaEdit {
   readonly keep?: readonly number[];
   /** Fields taken over from another schema, by name. */
   readonly add?: { readonly from: string; readonly names: readonly string[] };
-  /** New values of metadata entries by key: a text replaces the value of an entry that is there, undefined drops it. */
-  readonly metadata?: ReadonlyMap<string, string | undefined>;
+  /** The new value of a metadata entry; undefined leaves it as it is. */
+  readonly change?: (key: string, value: string) => string | undefined;
 }
 
 function align8(length: number): number {
@@ -191,14 +191,14 @@ export function editArrowSchema(base64: string, edit: ArrowSchemaEdit): string {
   const fresh = (edit.add?.names ?? []).map((name) => added?.fields.find((field) => field.name === name));
   if ([...kept, ...fresh].some((field) => field === undefined)) throw new ArrowSchemaError('it has no such field');
 
-  const entries = old.metadata.filter(({ key }) => edit.metadata?.has(key) !== true || edit.metadata.get(key) !== undefined);
+  const entries = old.metadata;
   const fieldVector = HEAD.vectors;
   const entryVector = fieldVector + 4 + 4 * (kept.length + fresh.length);
   const oldStart = align8(entryVector + 4 + 4 * entries.length);
   const addedStart = oldStart + align8(old.buffer.length);
   let end = addedStart + align8(added?.buffer.length ?? 0);
   const tables = entries.map((entry) => {
-    const value = edit.metadata?.get(entry.key);
+    const value = edit.change?.(entry.key, entry.value);
     if (value === undefined) return { at: oldStart + entry.at };
     const table = keyValueTable(entry.key, value);
     const at = end;

@@ -38,8 +38,9 @@ import { ColonnadeError, messageOf } from '../errors.js';
 import type { Compression } from '../pipeline/pipeline.js';
 import type { ElementType } from '../plan/facts.js';
 import { ARROW_SCHEMA_KEY } from './arrow-schema.js';
+import { PAGES_ORIGIN, moveColumn, moveOffsetIndex } from './chunks.js';
 import { keyValue, parseFooter, type Footer } from './footer.js';
-import { CHUNK, COLUMN, COMPRESSION_CODECS, FILE, OFFSET_INDEX, PAGE_LOCATION, ROW_GROUP } from './format.js';
+import { COLUMN, COMPRESSION_CODECS, FILE } from './format.js';
 import { THRIFT, ThriftList, ThriftStruct, parseThrift } from './thrift.js';
 
 /** A column of a row group: all its rows. */
@@ -48,7 +49,7 @@ export interface OutputVector {
   readonly vector: Vector;
 }
 
-/** One column chunk, ready to be put anywhere: its offsets count from the start of {@link pages}. */
+/** One column chunk, ready to be put anywhere: its offsets are those of a file in which its pages begin at {@link PAGES_ORIGIN}. */
 export interface EncodedChunk {
   readonly rows: number;
   /** Dictionary and data pages; empty for no rows. */
@@ -165,27 +166,6 @@ function internal(message: string, cause?: unknown): ColonnadeError {
   return new ColonnadeError('INTERNAL', message, { phase: 'score', cause, hint: 'report it, with the pipeline file' });
 }
 
-/** Moves every offset of a `ColumnMetaData` by `delta`. */
-export function moveColumn(metadata: ThriftStruct, delta: number): ThriftStruct {
-  let moved = metadata;
-  for (const id of [COLUMN.dataPageOffset, COLUMN.indexPageOffset, COLUMN.dictionaryPageOffset]) {
-    const offset = metadata.int(id);
-    // 0 is how some writers say that there is none.
-    if (offset !== undefined && offset > 0) moved = moved.with(id, THRIFT.i64, offset + delta);
-  }
-  return moved;
-}
-
-/** Moves the page locations of an `OffsetIndex` by `delta`. */
-export function moveOffsetIndex(index: ThriftStruct, delta: number): ThriftStruct {
-  const locations = index.list(OFFSET_INDEX.locations);
-  if (locations === undefined) return index;
-  const moved = index
-    .structs(OFFSET_INDEX.locations)
-    .map((location) => location.with(PAGE_LOCATION.offset, THRIFT.i64, (location.int(PAGE_LOCATION.offset) ?? 0) + delta));
-  return index.with(OFFSET_INDEX.locations, THRIFT.list, locations.with(moved));
-}
-
 /** A chunk of a row group without rows: no pages at all, as Arrow C++ has it. */
 function emptyChunk(schema: EncodedSchema, path: readonly string[], compression: Compression): EncodedChunk {
   const leaf = schema.elements.at(-1) as ThriftStruct;
@@ -246,11 +226,11 @@ function encodeColumn(wasm: ParquetWasm, field: Field, vector: Vector, compressi
   return {
     rows,
     pages: file.bytes.subarray(offset, offset + length),
-    metadata: moveColumn(chunk.metadata, -offset),
+    metadata: moveColumn(chunk.metadata, PAGES_ORIGIN - offset),
     ...(chunk.columnIndex === undefined ? {} : { columnIndex: slice(chunk.columnIndex) }),
     ...(chunk.offsetIndex === undefined
       ? {}
-      : { offsetIndex: moveOffsetIndex(parseThrift(slice(chunk.offsetIndex)).struct, -offset) }),
+      : { offsetIndex: moveOffsetIndex(parseThrift(slice(chunk.offsetIndex)).struct, PAGES_ORIGIN - offset) }),
   };
 }
 
@@ -264,42 +244,4 @@ export async function encodeSchema(fields: readonly Field[]): Promise<EncodedSch
   const arrowSchema = keyValue(footer, ARROW_SCHEMA_KEY);
   if (columnOrders === undefined || arrowSchema === undefined) throw internal('the encoder left out the order of columns or the Arrow schema');
   return { elements: footer.tree.structs(FILE.schema), columnOrders, arrowSchema, createdBy: footer.createdBy ?? '' };
-}
-
-/** A `ColumnChunk` of pages in the same file. `file_offset` is deprecated, and 0 the value that readers expect. */
-export function columnChunk(metadata: ThriftStruct): ThriftStruct {
-  return new ThriftStruct([
-    { id: CHUNK.fileOffset, type: THRIFT.i64, value: 0 },
-    { id: CHUNK.metadata, type: THRIFT.struct, value: metadata },
-  ]);
-}
-
-/** Index pointers of a `ColumnChunk`; undefined takes them away. */
-export function pointIndexes(
-  chunk: ThriftStruct,
-  columnIndex: { offset: number; length: number } | undefined,
-  offsetIndex: { offset: number; length: number } | undefined,
-): ThriftStruct {
-  let pointed = chunk.without(CHUNK.columnIndexOffset, CHUNK.columnIndexLength, CHUNK.offsetIndexOffset, CHUNK.offsetIndexLength);
-  if (offsetIndex !== undefined) {
-    pointed = pointed.with(CHUNK.offsetIndexOffset, THRIFT.i64, offsetIndex.offset).with(CHUNK.offsetIndexLength, THRIFT.i32, offsetIndex.length);
-  }
-  if (columnIndex !== undefined) {
-    pointed = pointed.with(CHUNK.columnIndexOffset, THRIFT.i64, columnIndex.offset).with(CHUNK.columnIndexLength, THRIFT.i32, columnIndex.length);
-  }
-  return pointed;
-}
-
-/** A `RowGroup` of these `ColumnChunk`s, from scratch. */
-export function rowGroup(rows: number, chunks: readonly ThriftStruct[], firstByte: number, ordinal: number): ThriftStruct {
-  const sum = (id: number): number => chunks.reduce((total, chunk) => total + (chunk.struct(CHUNK.metadata)?.int(id) ?? 0), 0);
-  const fields = [
-    { id: ROW_GROUP.columns, type: THRIFT.list, value: new ThriftList(THRIFT.struct, chunks) },
-    { id: ROW_GROUP.totalByteSize, type: THRIFT.i64, value: sum(COLUMN.uncompressedSize) },
-    { id: ROW_GROUP.numRows, type: THRIFT.i64, value: rows },
-    { id: ROW_GROUP.fileOffset, type: THRIFT.i64, value: firstByte },
-    { id: ROW_GROUP.totalCompressedSize, type: THRIFT.i64, value: sum(COLUMN.compressedSize) },
-  ];
-  // An ordinal has 16 bits; it is for encryption only.
-  return new ThriftStruct(ordinal < 2 ** 15 ? [...fields, { id: ROW_GROUP.ordinal, type: THRIFT.i16, value: ordinal }] : fields);
 }

@@ -1,0 +1,234 @@
+/**
+ * Copies the start of a file word for word, beside other work, and hashes what becomes of it.
+ *
+ *     const copy = startCopy({ source, destination, bytes })
+ *     await copy.copied                         { bytes, reflink }: the first `bytes` bytes are in `destination`, and on disk
+ *     …append to destination, fsync…
+ *     await copy.digest()                       { bytes, sha256 } of the whole destination; or `abort()`
+ *
+ * A thread of its own does it, as hashing takes as long as scoring a simple model. The hash is fed while the bytes pass
+ * by, so that `digest()` only reads what was appended. Where the file system can share blocks (XFS, Btrfs, APFS), nothing
+ * is copied.
+ */
+import * as crypto from 'node:crypto';
+import * as fs from 'node:fs';
+import { Worker } from 'node:worker_threads';
+import { ColonnadeError } from '../errors.js';
+import { systemError } from '../system-errors.js';
+import { readError, shrunk } from './blocks.js';
+
+export interface CopyJob {
+  readonly source: string;
+  readonly destination: string;
+  /** Bytes from the start of the source. */
+  readonly bytes: number;
+}
+
+export interface CopyOptions {
+  /** Whether a thread is started; by default for what takes longer than starting one. */
+  readonly thread?: boolean;
+}
+
+export interface StartedCopy {
+  /**
+   * Resolves when the bytes are on disk.
+   * @throws ColonnadeError `DISK_FULL`, `OUTPUT_NOT_WRITABLE`, `IO_FAILED`, `INPUT_GONE`, or `INPUT_CHANGED` where the source became shorter.
+   */
+  readonly copied: Promise<{ readonly bytes: number; readonly reflink: boolean }>;
+  /** sha256 (hex) and size of the destination as it is now; ends the thread. Call it once, after `copied` and after appending. */
+  digest(): Promise<{ readonly bytes: number; readonly sha256: string }>;
+  /** Ends the thread at once; the destination stays as it is. */
+  abort(): Promise<void>;
+}
+
+/** What the thread tells. */
+type Message =
+  | { readonly kind: 'copied'; readonly reflink: boolean }
+  | { readonly kind: 'digest'; readonly bytes: number; readonly sha256: string }
+  | { readonly kind: 'failed'; readonly side: 'source' | 'destination'; readonly code: string; readonly message: string }
+  | { readonly kind: 'short'; readonly offset: number };
+
+/** Below this, copying takes no longer than starting a thread. */
+const THREAD_BYTES = 16 << 20;
+
+/**
+ * The work itself. Its source text is what the thread runs, so it uses nothing but its parameters: this holds for the
+ * compiled program as for TypeScript under a test runner, with no second file.
+ */
+function copyWork(
+  nodeFs: typeof fs,
+  nodeCrypto: typeof crypto,
+  job: CopyJob,
+  post: (message: Message) => void,
+): { digest: () => void } {
+  const block = Buffer.allocUnsafeSlow(4194304);
+  const hash = nodeCrypto.createHash('sha256');
+  let side: 'source' | 'destination' = 'source';
+
+  /** Hashes [from, to) of an open file, and writes it to another where one is given. Gives where it stopped. */
+  const pass = (input: number, from: number, to: number, output: number | undefined): number => {
+    let position = from;
+    while (position < to) {
+      side = output === undefined ? 'destination' : 'source';
+      const read = nodeFs.readSync(input, block, 0, Math.min(block.length, to - position), position);
+      if (read === 0) break;
+      if (output !== undefined) {
+        side = 'destination';
+        for (let done = 0; done < read; ) done += nodeFs.writeSync(output, block, done, read - done, position + done);
+      }
+      hash.update(block.subarray(0, read));
+      position += read;
+    }
+    return position;
+  };
+
+  const reflink = (): boolean => {
+    try {
+      nodeFs.copyFileSync(job.source, job.destination, nodeFs.constants.COPYFILE_FICLONE_FORCE);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+
+  const guarded = (work: () => void): void => {
+    try {
+      work();
+    } catch (error) {
+      const { code = '', message } = error as NodeJS.ErrnoException;
+      post({ kind: 'failed', side, code, message });
+    }
+  };
+
+  guarded(() => {
+    const input = nodeFs.openSync(job.source, 'r');
+    try {
+      const shared = reflink();
+      side = 'destination';
+      const output = nodeFs.openSync(job.destination, shared ? 'r+' : 'w');
+      try {
+        if (shared && nodeFs.fstatSync(output).size > job.bytes) nodeFs.ftruncateSync(output, job.bytes);
+        const end = shared ? pass(output, 0, job.bytes, undefined) : pass(input, 0, job.bytes, output);
+        // The disk starts writing now, while the rows are still being scored.
+        side = 'destination';
+        nodeFs.fdatasyncSync(output);
+        post(end < job.bytes ? { kind: 'short', offset: end } : { kind: 'copied', reflink: shared });
+      } finally {
+        nodeFs.closeSync(output);
+      }
+    } finally {
+      nodeFs.closeSync(input);
+    }
+  });
+
+  return {
+    digest: () => {
+      guarded(() => {
+        side = 'destination';
+        const output = nodeFs.openSync(job.destination, 'r');
+        try {
+          const bytes = pass(output, job.bytes, Infinity, undefined);
+          post({ kind: 'digest', bytes, sha256: hash.digest('hex') });
+        } finally {
+          nodeFs.closeSync(output);
+        }
+      });
+    },
+  };
+}
+
+const THREAD_CODE = `
+const { parentPort, workerData } = require('node:worker_threads');
+const work = (${copyWork.toString()})(require('node:fs'), require('node:crypto'), workerData, (message) => parentPort.postMessage(message));
+parentPort.once('message', () => { work.digest(); parentPort.close(); });
+`;
+
+function copyError(job: CopyJob, message: Message): ColonnadeError {
+  if (message.kind === 'short') return shrunk(job.source, message.offset);
+  if (message.kind === 'failed') {
+    const error = Object.assign(new Error(message.message), { code: message.code });
+    return message.side === 'source' ? readError(error, job.source) : systemError(error, 'sink', 'writing', job.destination);
+  }
+  return new ColonnadeError('INTERNAL', `${job.destination}: the copy answered "${message.kind}" out of turn`, { phase: 'sink' });
+}
+
+/** Two answers that come one after the other, or one error for both. */
+class Answers {
+  private readonly job: CopyJob;
+  private readonly waiting: { resolve: (message: Message) => void; reject: (error: unknown) => void }[] = [];
+  readonly copied: Promise<Message>;
+  readonly digest: Promise<Message>;
+
+  constructor(job: CopyJob) {
+    this.job = job;
+    this.copied = this.next();
+    this.digest = this.next();
+    // Whoever waits gets the error; no one has to.
+    this.copied.catch(() => undefined);
+    this.digest.catch(() => undefined);
+  }
+
+  private next(): Promise<Message> {
+    return new Promise((resolve, reject) => this.waiting.push({ resolve, reject }));
+  }
+
+  readonly take = (message: Message): void => {
+    if (message.kind === 'copied' || message.kind === 'digest') this.waiting.shift()?.resolve(message);
+    else this.fail(copyError(this.job, message));
+  };
+
+  fail(error: unknown): void {
+    for (const { reject } of this.waiting.splice(0)) reject(error);
+  }
+}
+
+/** Starts copying the first bytes of a file over `destination`. See the head of this file for the order of calls. */
+export function startCopy(job: CopyJob, options: CopyOptions = {}): StartedCopy {
+  const answers = new Answers(job);
+  const { ask, stop } = options.thread ?? job.bytes >= THREAD_BYTES ? inThread(job, answers) : inProcess(job, answers);
+  return {
+    copied: settle(answers.copied.then((message) => ({ bytes: job.bytes, reflink: message.kind === 'copied' && message.reflink }))),
+    digest: async () => {
+      await answers.copied;
+      ask();
+      const message = await answers.digest;
+      if (message.kind !== 'digest') throw copyError(job, message);
+      return { bytes: message.bytes, sha256: message.sha256 };
+    },
+    abort: stop,
+  };
+}
+
+function settle<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined);
+  return promise;
+}
+
+interface Backend {
+  ask(): void;
+  stop(): Promise<void>;
+}
+
+function inProcess(job: CopyJob, answers: Answers): Backend {
+  const work = copyWork(fs, crypto, job, answers.take);
+  return { ask: work.digest, stop: () => Promise.resolve() };
+}
+
+function inThread(job: CopyJob, answers: Answers): Backend {
+  const worker = new Worker(THREAD_CODE, { eval: true, workerData: job, env: {}, execArgv: [] });
+  worker.on('message', answers.take);
+  worker.on('error', (error) => {
+    answers.fail(new ColonnadeError('IO_FAILED', `${job.destination}: the copying thread failed: ${error.message}`, { phase: 'sink', cause: error, hint: 'run it again' }));
+  });
+  worker.on('exit', () => {
+    answers.fail(new ColonnadeError('IO_FAILED', `${job.destination}: the copy was given up`, { phase: 'sink', hint: 'run it again' }));
+  });
+  return {
+    ask: () => {
+      worker.postMessage('digest');
+    },
+    stop: async () => {
+      await worker.terminate();
+    },
+  };
+}

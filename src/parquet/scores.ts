@@ -1,0 +1,224 @@
+/**
+ * The scores of a shard: a small Parquet file of the output columns alone, one row group for each of the shard's.
+ *
+ *     ScoresWriter.open(path, fields, { compression, metadata? }): Promise<ScoresWriter>
+ *       .appendRowGroup(vectors): Promise<void>         all rows of the next row group, a vector for each field
+ *       .close(): Promise<WrittenScores>                { path, rows, bytes, sha256 }; on disk when it resolves
+ *       .abort(): Promise<void>                         closes and removes the file
+ *     readScoresFile(path): Promise<ScoresFile>
+ *
+ * It is a regular file that any reader of Parquet takes. A sink copies its chunks as they are.
+ */
+import { createHash, type Hash } from 'node:crypto';
+import { open, rm, type FileHandle } from 'node:fs/promises';
+import type { Field, Vector } from 'apache-arrow';
+import { ColonnadeError } from '../errors.js';
+import type { Compression } from '../pipeline/pipeline.js';
+import type { ElementType } from '../plan/facts.js';
+import { systemError } from '../system-errors.js';
+import { ARROW_SCHEMA_KEY } from './arrow-schema.js';
+import { Appender } from './blocks.js';
+import { PAGES_ORIGIN, columnChunk, moveColumn, moveOffsetIndex, rowGroup, serializeFooter } from './chunks.js';
+import { encodeRowGroup, encodeSchema, type EncodedChunk, type EncodedSchema } from './encode.js';
+import { CHUNK, FILE, KEY_VALUE, MAGIC } from './format.js';
+import { keyValue, readFooter, topLevelColumns, type ColumnChunk, type Footer } from './footer.js';
+import { typeWords, type SchemaNode } from './schema.js';
+import { THRIFT, ThriftList, ThriftStruct, serializeThrift, thriftText } from './thrift.js';
+
+export interface ScoresOptions {
+  readonly compression: Compression;
+  /** Key-value metadata beside the Arrow schema. */
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+/** A scores file that is complete and on disk. */
+export interface WrittenScores {
+  readonly path: string;
+  readonly rows: number;
+  readonly bytes: number;
+  /** Hex. */
+  readonly sha256: string;
+}
+
+interface PendingGroup {
+  readonly rows: number;
+  readonly firstByte: number;
+  readonly chunks: { tree: ThriftStruct; columnIndex?: Buffer; offsetIndex?: Buffer }[];
+}
+
+/** One `KeyValue` of a footer. */
+export function keyValueStruct(key: string, value: string): ThriftStruct {
+  return new ThriftStruct([
+    { id: KEY_VALUE.key, type: THRIFT.binary, value: thriftText(key) },
+    { id: KEY_VALUE.value, type: THRIFT.binary, value: thriftText(value) },
+  ]);
+}
+
+/**
+ * Writes one scores file. Open → appendRowGroup … → close, or abort at any point; one call at a time. Between calls it
+ * holds the metadata and page indexes of the row groups so far, not their values.
+ */
+export class ScoresWriter {
+  private readonly path: string;
+  private readonly fields: readonly Field[];
+  private readonly options: ScoresOptions;
+  private readonly schema: EncodedSchema;
+  private readonly handle: FileHandle;
+  private readonly hash: Hash = createHash('sha256');
+  private readonly appender: Appender;
+  private readonly groups: PendingGroup[] = [];
+  private rows = 0;
+
+  private constructor(path: string, fields: readonly Field[], options: ScoresOptions, schema: EncodedSchema, handle: FileHandle) {
+    this.path = path;
+    this.fields = fields;
+    this.options = options;
+    this.schema = schema;
+    this.handle = handle;
+    this.appender = new Appender(handle, path, 0, this.hash);
+  }
+
+  /**
+   * Creates the file, over one that is there.
+   *
+   * @param fields made by `outputField`, names distinct.
+   * @throws ColonnadeError `DISK_FULL`, `OUTPUT_NOT_WRITABLE`, `IO_FAILED`
+   */
+  static async open(path: string, fields: readonly Field[], options: ScoresOptions): Promise<ScoresWriter> {
+    const schema = await encodeSchema(fields);
+    let handle: FileHandle;
+    try {
+      handle = await open(path, 'w');
+    } catch (error) {
+      throw systemError(error, 'score', 'creating', path);
+    }
+    const writer = new ScoresWriter(path, fields, options, schema, handle);
+    await writer.appender.write(Buffer.from(MAGIC));
+    return writer;
+  }
+
+  /** @param vectors one for each field, in their order, each with all rows of the row group. */
+  async appendRowGroup(vectors: readonly Vector[]): Promise<void> {
+    if (vectors.length !== this.fields.length) {
+      throw new ColonnadeError('INTERNAL', `${vectors.length} vectors were given for ${this.fields.length} columns`, { phase: 'score' });
+    }
+    const columns = vectors.map((vector, index) => ({ name: (this.fields[index] as Field).name, vector }));
+    const encoded = await encodeRowGroup(columns, this.options.compression);
+    const rows = encoded[0]?.rows ?? 0;
+    const firstByte = this.appender.position;
+    const chunks: PendingGroup['chunks'] = [];
+    for (const chunk of encoded) chunks.push(await this.appendChunk(chunk));
+    this.groups.push({ rows, firstByte, chunks });
+    this.rows += rows;
+    await this.appender.flush();
+  }
+
+  private async appendChunk(chunk: EncodedChunk): Promise<PendingGroup['chunks'][number]> {
+    const delta = this.appender.position - PAGES_ORIGIN;
+    await this.appender.write(chunk.pages);
+    const { columnIndex, offsetIndex } = chunk;
+    return {
+      tree: columnChunk(moveColumn(chunk.metadata, delta)),
+      // A copy: the view would keep the pages in memory.
+      ...(columnIndex === undefined ? {} : { columnIndex: Buffer.from(columnIndex) }),
+      ...(offsetIndex === undefined ? {} : { offsetIndex: serializeThrift(moveOffsetIndex(offsetIndex, delta)) }),
+    };
+  }
+
+  /** Writes page indexes and footer, and waits for the disk. */
+  async close(): Promise<WrittenScores> {
+    const chunks = this.groups.flatMap((group) => group.chunks);
+    const append = async (chunk: PendingGroup['chunks'][number], bytes: Buffer | undefined, offsetId: number, lengthId: number): Promise<void> => {
+      if (bytes === undefined) return;
+      chunk.tree = chunk.tree.with(offsetId, THRIFT.i64, this.appender.position).with(lengthId, THRIFT.i32, bytes.length);
+      await this.appender.write(bytes);
+    };
+    for (const chunk of chunks) await append(chunk, chunk.columnIndex, CHUNK.columnIndexOffset, CHUNK.columnIndexLength);
+    for (const chunk of chunks) await append(chunk, chunk.offsetIndex, CHUNK.offsetIndexOffset, CHUNK.offsetIndexLength);
+    await this.appender.write(serializeFooter(this.footer()));
+    await this.appender.sync();
+    const bytes = this.appender.position;
+    await this.handle.close();
+    return { path: this.path, rows: this.rows, bytes, sha256: this.hash.digest('hex') };
+  }
+
+  private footer(): ThriftStruct {
+    const { schema, groups } = this;
+    const trees = groups.map(({ rows, chunks, firstByte }, index) => rowGroup(rows, chunks.map((chunk) => chunk.tree), firstByte, index));
+    const metadata = { [ARROW_SCHEMA_KEY]: schema.arrowSchema, ...this.options.metadata };
+    const entries = Object.entries(metadata).map(([key, value]) => keyValueStruct(key, value));
+    return new ThriftStruct([
+      { id: FILE.version, type: THRIFT.i32, value: 1 },
+      { id: FILE.schema, type: THRIFT.list, value: new ThriftList(THRIFT.struct, schema.elements) },
+      { id: FILE.numRows, type: THRIFT.i64, value: this.rows },
+      { id: FILE.rowGroups, type: THRIFT.list, value: new ThriftList(THRIFT.struct, trees) },
+      { id: FILE.keyValues, type: THRIFT.list, value: new ThriftList(THRIFT.struct, entries) },
+      { id: FILE.createdBy, type: THRIFT.binary, value: thriftText(schema.createdBy) },
+      { id: FILE.columnOrders, type: THRIFT.list, value: schema.columnOrders },
+    ]);
+  }
+
+  /** Gives the file up. Never throws: it is called while another error is on its way. */
+  async abort(): Promise<void> {
+    await this.handle.close().catch(() => undefined);
+    await rm(this.path, { force: true }).catch(() => undefined);
+  }
+}
+
+/** A column of a scores file. */
+export interface ScoresColumn {
+  readonly name: string;
+  readonly node: SchemaNode;
+  readonly type: ElementType;
+  readonly list: boolean;
+}
+
+export interface ScoresFile {
+  readonly path: string;
+  readonly footer: Footer;
+  readonly columns: readonly ScoresColumn[];
+  /** Base64. */
+  readonly arrowSchema: string;
+  /** For each row group its rows, and the chunk of each column by name: byte range, metadata, page index. */
+  readonly rowGroups: readonly { readonly rows: number; readonly chunks: ReadonlyMap<string, ColumnChunk> }[];
+}
+
+const ELEMENT_TYPES: Readonly<Record<string, ElementType>> = {
+  FLOAT: 'float32',
+  DOUBLE: 'float64',
+  'INT32 (INT8)': 'int8',
+  'INT32 (UINT8)': 'uint8',
+  'INT32 (INT16)': 'int16',
+  'INT32 (UINT16)': 'uint16',
+  INT32: 'int32',
+  'INT32 (UINT32)': 'uint32',
+  INT64: 'int64',
+  'INT64 (UINT64)': 'uint64',
+  BOOLEAN: 'bool',
+  'BYTE_ARRAY (STRING)': 'string',
+};
+
+/** Reads where the chunks of a scores file lie. @throws ColonnadeError what `readFooter` throws, or `BAD_PARQUET` for another file. */
+export async function readScoresFile(path: string): Promise<ScoresFile> {
+  const footer = await readFooter(path);
+  const arrowSchema = keyValue(footer, ARROW_SCHEMA_KEY);
+  const columns = topLevelColumns(footer).map((node): ScoresColumn => {
+    const [, element] = /^LIST<(.*)>$/.exec(typeWords(node)) ?? [];
+    const type = ELEMENT_TYPES[element ?? typeWords(node)];
+    if (type === undefined) throw foreign(path, `its column "${node.name}" is of type ${typeWords(node)}`);
+    return { name: node.name, node, type, list: element !== undefined };
+  });
+  if (arrowSchema === undefined) throw foreign(path, 'it has no Arrow schema');
+  const rowGroups = footer.rowGroups.map(({ rows, chunks }) => ({
+    rows,
+    chunks: new Map(columns.map(({ name, node }) => [name, chunks[node.leaves[0]] as ColumnChunk])),
+  }));
+  return { path, footer, columns, arrowSchema, rowGroups };
+}
+
+function foreign(path: string, why: string): ColonnadeError {
+  return new ColonnadeError('BAD_PARQUET', `${path}: this is not a scores file of Colonnade: ${why}`, {
+    phase: 'sink',
+    hint: 'remove it and run again; it is made anew',
+  });
+}

@@ -1,0 +1,303 @@
+/**
+ * Appends columns to a Parquet file without touching the others.
+ *
+ *     planSplice(footer, columns): { prefixBytes }                              what is copied as it is
+ *     finishSplice({ source, destination, scores, columns, metadata, hash? }): Promise<{ bytes }>
+ *     spliceFile({ source, destination, scores, columns, metadata }): Promise<{ bytes, sha256 }>      copy and finish at once
+ *
+ * The new file:
+ *
+ *     [0, start of the old footer)   byte for byte: magic, row groups, bloom filters, the old page indexes (now dead)
+ *     [new column chunks]            row group by row group
+ *     [all column indexes]           row group by row group, column by column: old ones copied, new ones added
+ *     [all offset indexes]           the same
+ *     [footer] [length] "PAR1"
+ *
+ * No old page moves, so no offset in the old chunks' metadata changes but the pointers to the page index.
+ */
+import type { Hash } from 'node:crypto';
+import { open, type FileHandle } from 'node:fs/promises';
+import { ColonnadeError } from '../errors.js';
+import { systemError } from '../system-errors.js';
+import { ARROW_SCHEMA_KEY, editArrowSchema } from './arrow-schema.js';
+import { Appender, RangeReader, openForReading } from './blocks.js';
+import { columnChunk, moveColumn, serializeFooter, writeIndexes, type IndexedChunk } from './chunks.js';
+import { startCopy } from './copy.js';
+import { CHUNK, COLUMN, ELEMENT, FILE, ROW_GROUP, STATISTICS } from './format.js';
+import { readFooter, type ColumnChunk, type Footer } from './footer.js';
+import { spliceObstacle } from './obstacles.js';
+import { keyValueStruct, readScoresFile, type ScoresColumn, type ScoresFile } from './scores.js';
+import { THRIFT, ThriftList, ThriftStruct } from './thrift.js';
+import { WRITER_SCHEMA_KEYS, extendWriterSchema } from './writer-schemas.js';
+
+export interface SpliceOptions {
+  readonly source: Footer;
+  /** Holds the first `prefixBytes` of the source; what lies behind them is cut off. */
+  readonly destination: string;
+  /** Scores files whose row groups, taken together in this order, are those of the source. */
+  readonly scores: readonly string[];
+  /** Columns of the scores files to append, in order. */
+  readonly columns: readonly string[];
+  /** Key-value metadata to add; a key that is there already is replaced. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** A hash fed with the prefix; it gets what is appended. */
+  readonly hash?: Hash;
+}
+
+const REWRITE = 'use sink.mode: partition, which writes the file anew';
+
+/**
+ * Checks that columns of these names can be appended to the file.
+ *
+ * @returns how much of the file is taken over as it is, from its start.
+ * @throws ColonnadeError `NOT_SPLICEABLE`, `COLUMN_EXISTS`
+ */
+export function planSplice(footer: Footer, columns: readonly string[]): { readonly prefixBytes: number } {
+  const obstacle = spliceObstacle(footer);
+  if (obstacle !== undefined) {
+    throw new ColonnadeError('NOT_SPLICEABLE', `${footer.path}: columns cannot be appended to it: ${obstacle}`, { phase: 'sink', hint: REWRITE });
+  }
+  const taken = new Map(footer.schema.children.map(({ name }) => [name.toLowerCase(), `a column "${name}" already`]));
+  for (const column of columns) {
+    const other = taken.get(column.toLowerCase());
+    if (other !== undefined) {
+      throw new ColonnadeError('COLUMN_EXISTS', `${footer.path}: "${column}" cannot be appended; the file has ${other}`, {
+        phase: 'sink',
+        hint: 'give the output another name (readers such as DuckDB and Spark do not tell names apart by case)',
+      });
+    }
+    taken.set(column.toLowerCase(), `an output "${column}" already`);
+  }
+  return { prefixBytes: footer.start };
+}
+
+/** A row group of scores, with the open file that it lies in. */
+export interface ScoresGroup {
+  readonly rows: number;
+  readonly chunks: ReadonlyMap<string, ColumnChunk>;
+  readonly file: OpenScores;
+}
+
+export interface OpenScores extends ScoresFile {
+  readonly handle: FileHandle;
+  readonly reader: RangeReader;
+}
+
+/** Opens scores files and matches their row groups with those of the source. The caller closes what is in `opened`. */
+export async function openScores(source: Footer, paths: readonly string[], opened: FileHandle[]): Promise<readonly ScoresGroup[]> {
+  const groups: ScoresGroup[] = [];
+  for (const path of paths) {
+    const scores = await readScoresFile(path);
+    const handle = await openForReading(path);
+    opened.push(handle);
+    const file = { ...scores, handle, reader: new RangeReader(handle, path, scores.footer.start) };
+    groups.push(...scores.rowGroups.map((group) => ({ ...group, file })));
+  }
+  const rows = (list: readonly { readonly rows: number }[]): string => `${list.reduce((sum, group) => sum + group.rows, 0)} rows in ${list.length} row groups`;
+  const differs = Array.from({ length: Math.max(groups.length, source.rowGroups.length) }, (_, index) => index).find(
+    (index) => groups[index]?.rows !== source.rowGroups[index]?.rows,
+  );
+  if (differs !== undefined) {
+    throw new ColonnadeError(
+      'LEDGER_UNBALANCED',
+      `${source.path}: row group ${differs} has ${source.rowGroups[differs]?.rows ?? 'no'} rows, its scores have ${groups[differs]?.rows ?? 'none'} ` +
+        `(the file: ${rows(source.rowGroups)}; the scores: ${rows(groups)})`,
+      { phase: 'sink', hint: 'run it again with --fresh; if it stays, report it' },
+    );
+  }
+  return groups;
+}
+
+/** The columns of the scores that are wanted, in that order. */
+export function pickColumns(first: ScoresFile, names: readonly string[]): readonly ScoresColumn[] {
+  return names.map((name) => {
+    const column = first.columns.find((candidate) => candidate.name === name);
+    if (column !== undefined) return column;
+    throw new ColonnadeError('INTERNAL', `${first.path} has no column "${name}"; it has ${first.columns.map((each) => each.name).join(', ')}`, { phase: 'sink' });
+  });
+}
+
+/** The schema of scores where there is no file to take it from, for a source without row groups, is that of the first file. */
+async function scoresSchema(groups: readonly ScoresGroup[], paths: readonly string[], source: Footer): Promise<ScoresFile> {
+  const first = groups[0]?.file;
+  if (first !== undefined) return first;
+  const [path] = paths;
+  if (path !== undefined) return readScoresFile(path);
+  throw new ColonnadeError('INTERNAL', `${source.path}: no scores file was given to splice from`, { phase: 'sink' });
+}
+
+/**
+ * Appends to a copy of the source's prefix what makes it the new file, waits for the disk, and reads its footer again.
+ *
+ * Memory: blocks of some MB and the metadata, whatever the size of the columns.
+ *
+ * @throws ColonnadeError as {@link planSplice}; `LEDGER_UNBALANCED` where rows of scores and source differ; `DISK_FULL`,
+ * `OUTPUT_NOT_WRITABLE`, `IO_FAILED`.
+ */
+export async function finishSplice(options: SpliceOptions): Promise<{ readonly bytes: number }> {
+  const { source, destination, columns, hash } = options;
+  const { prefixBytes } = planSplice(source, columns);
+  const opened: FileHandle[] = [];
+  try {
+    const groups = await openScores(source, options.scores, opened);
+    const schema = await scoresSchema(groups, options.scores, source);
+    const target = await openPrefix(destination, prefixBytes);
+    opened.push(target);
+    const appender = new Appender(target, destination, prefixBytes, hash);
+    const indexed = await appendChunks(source, groups, columns, appender, new RangeReader(target, destination, prefixBytes));
+    const chunks = source.pageIndex ? await writeIndexes(appender, indexed) : indexed.map((group) => group.map(({ tree }) => tree));
+    const footer = splicedFooter(source, chunks, pickColumns(schema, columns), schema, options.metadata);
+    await appender.write(serializeFooter(footer));
+    await appender.sync();
+  } finally {
+    for (const handle of opened) await handle.close();
+  }
+  const written = await readFooter(destination);
+  return { bytes: written.size };
+}
+
+async function openPrefix(path: string, bytes: number): Promise<FileHandle> {
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(path, 'r+');
+    const { size } = await handle.stat();
+    if (size < bytes) {
+      throw new ColonnadeError('IO_FAILED', `${path}: the copy has ${size} bytes, ${bytes} are needed`, { phase: 'sink', hint: 'run it again' });
+    }
+    if (size > bytes) await handle.truncate(bytes);
+    return handle;
+  } catch (error) {
+    await handle?.close();
+    throw systemError(error, 'sink', 'opening', path);
+  }
+}
+
+/** Copies the pages of the new columns, and gives all chunks, old ones first in each row group. */
+async function appendChunks(
+  source: Footer,
+  groups: readonly ScoresGroup[],
+  columns: readonly string[],
+  appender: Appender,
+  sourceReader: RangeReader,
+): Promise<IndexedChunk[][]> {
+  const result: IndexedChunk[][] = [];
+  for (const [index, group] of groups.entries()) {
+    const old = source.rowGroups[index]?.chunks ?? [];
+    const chunks: IndexedChunk[] = old.map((chunk) => ({ ...chunk, reader: sourceReader, delta: 0 }));
+    for (const name of columns) chunks.push(await appendChunk(group, name, source.columnOrders, appender));
+    result.push(chunks);
+  }
+  return result;
+}
+
+/** Copies the pages of one chunk of scores. @param ordered false where the file does not say how minima are ordered: then there are none. */
+export async function appendChunk(group: ScoresGroup, name: string, ordered: boolean, appender: Appender): Promise<IndexedChunk> {
+  const { file, chunks } = group;
+  const chunk = chunks.get(name);
+  if (chunk === undefined) throw new ColonnadeError('INTERNAL', `${file.path} has no column "${name}"`, { phase: 'sink' });
+  const delta = appender.position - chunk.pages.offset;
+  await appender.copy(file.handle, file.path, chunk.pages.offset, chunk.pages.length);
+  const metadata = moveColumn(chunk.metadata, delta);
+  const { columnIndex, offsetIndex } = chunk;
+  return {
+    tree: columnChunk(ordered ? metadata : withoutBounds(metadata)),
+    reader: file.reader,
+    ...(columnIndex === undefined || !ordered ? {} : { columnIndex }),
+    ...(offsetIndex === undefined ? {} : { offsetIndex }),
+    delta,
+  };
+}
+
+function withoutBounds(metadata: ThriftStruct): ThriftStruct {
+  const statistics = metadata.struct(COLUMN.statistics);
+  if (statistics === undefined) return metadata;
+  const { min, max, minValue, maxValue, minExact, maxExact } = STATISTICS;
+  return metadata.with(COLUMN.statistics, THRIFT.struct, statistics.without(min, max, minValue, maxValue, minExact, maxExact));
+}
+
+function splicedFooter(
+  source: Footer,
+  chunks: readonly (readonly ThriftStruct[])[],
+  columns: readonly ScoresColumn[],
+  scores: ScoresFile,
+  metadata: Readonly<Record<string, string>>,
+): ThriftStruct {
+  const { tree } = source;
+  const groups = source.rowGroups.map((group, index) => grownRowGroup(group.tree, chunks[index] ?? [], columns.length));
+  let footer = tree
+    .with(FILE.schema, THRIFT.list, new ThriftList(THRIFT.struct, splicedSchema(source, columns, scores)))
+    .with(FILE.rowGroups, THRIFT.list, new ThriftList(THRIFT.struct, groups));
+  const entries = splicedMetadata(source, columns, scores, metadata);
+  if (entries.length > 0) footer = footer.with(FILE.keyValues, THRIFT.list, new ThriftList(THRIFT.struct, entries));
+  const orders = tree.list(FILE.columnOrders);
+  if (orders === undefined) return footer;
+  const added = columns.flatMap(({ node }) => scores.footer.tree.list(FILE.columnOrders)?.values.slice(...node.leaves) ?? []);
+  // An empty list may have been written with any type of element.
+  return footer.with(FILE.columnOrders, THRIFT.list, new ThriftList(THRIFT.struct, [...orders.values, ...added]));
+}
+
+/** The old row group with more chunks. Its offset, ordinal and sorting columns stay. */
+function grownRowGroup(group: ThriftStruct, chunks: readonly ThriftStruct[], added: number): ThriftStruct {
+  const sum = (id: number): number => chunks.slice(-added).reduce((total, chunk) => total + (chunk.struct(CHUNK.metadata)?.int(id) ?? 0), 0);
+  const grown = group
+    .with(ROW_GROUP.columns, THRIFT.list, new ThriftList(THRIFT.struct, chunks))
+    .with(ROW_GROUP.totalByteSize, THRIFT.i64, (group.int(ROW_GROUP.totalByteSize) ?? 0) + sum(COLUMN.uncompressedSize));
+  const compressed = group.int(ROW_GROUP.totalCompressedSize);
+  return compressed === undefined ? grown : grown.with(ROW_GROUP.totalCompressedSize, THRIFT.i64, compressed + sum(COLUMN.compressedSize));
+}
+
+/** The old elements, one child more for the root, and the new columns' elements; with field ids where the file has them. */
+function splicedSchema(source: Footer, columns: readonly ScoresColumn[], scores: ScoresFile): readonly ThriftStruct[] {
+  const [root, ...old] = source.tree.structs(FILE.schema);
+  const ids = old.map((element) => element.int(ELEMENT.fieldId)).filter((id) => id !== undefined && id >= 0) as number[];
+  let id = ids.reduce((highest, each) => Math.max(highest, each), 0);
+  const elements = scores.footer.tree.structs(FILE.schema);
+  const added = columns.flatMap(({ node }) =>
+    elements.slice(...node.elements).map((element, depth) => {
+      // Of a list, the column and its elements have ids; the repeated group between them has none.
+      if (ids.length === 0 || depth === 1) return element;
+      return element.with(ELEMENT.fieldId, THRIFT.i32, (id += 1));
+    }),
+  );
+  const children = source.schema.children.length + columns.length;
+  return [(root as ThriftStruct).with(ELEMENT.numChildren, THRIFT.i32, children), ...old, ...added];
+}
+
+function splicedMetadata(
+  source: Footer,
+  columns: readonly ScoresColumn[],
+  scores: ScoresFile,
+  metadata: Readonly<Record<string, string>>,
+): readonly ThriftStruct[] {
+  const entries = source.tree.structs(FILE.keyValues).flatMap((tree, index) => {
+    const { key, value } = source.keyValues[index] ?? { key: '', value: undefined };
+    if (Object.hasOwn(metadata, key)) return [];
+    if (value === undefined) return [tree];
+    if (key === ARROW_SCHEMA_KEY) return [keyValueStruct(key, splicedArrowSchema(value, columns, scores))];
+    const extended = WRITER_SCHEMA_KEYS.has(key) ? extendWriterSchema(key, value, columns) : undefined;
+    return [extended === undefined ? tree : keyValueStruct(key, extended)];
+  });
+  return [...entries, ...Object.entries(metadata).map(([key, value]) => keyValueStruct(key, value))];
+}
+
+/** Arrow's readers take the file's metadata from within the Arrow schema too: what pandas left there is extended as well. */
+function splicedArrowSchema(base64: string, columns: readonly ScoresColumn[], scores: ScoresFile): string {
+  return editArrowSchema(base64, {
+    add: { from: scores.arrowSchema, names: columns.map(({ name }) => name) },
+    change: (key, value) => extendWriterSchema(key, value, columns),
+  });
+}
+
+/** Copies the source and appends to the copy. `destination` is created, or written over. */
+export async function spliceFile(options: Omit<SpliceOptions, 'source' | 'hash'> & { readonly source: string | Footer }): Promise<{ readonly bytes: number; readonly sha256: string }> {
+  const source = typeof options.source === 'string' ? await readFooter(options.source) : options.source;
+  const { prefixBytes } = planSplice(source, options.columns);
+  const copy = startCopy({ source: source.path, destination: options.destination, bytes: prefixBytes });
+  try {
+    await copy.copied;
+    await finishSplice({ ...options, source });
+    return await copy.digest();
+  } finally {
+    await copy.abort();
+  }
+}

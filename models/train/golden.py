@@ -5,10 +5,14 @@ One intra-op thread, the CPU provider, and one batch: the valid rows of the firs
 with zeros), and all rows of `data/breast_cancer.parquet`. A file holds, for each row, `_file`, `_row` (from 0), the
 features as the model got them, and every output of the graph under its own name; a matrix is a list a row, and a map
 of ZipMap is its values in the order of the classes. `golden.json` says how the columns belong to the model's inputs.
+
+    python models/train/golden.py [FOLDER]     # default: models/golden
 """
 
 import hashlib
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -20,7 +24,7 @@ import pyarrow.parquet as pq
 import tables
 from tables import matrix
 
-GOLDEN = tables.MODELS / "golden"
+GOLDEN = Path(sys.argv[1]) if len(sys.argv) > 1 else tables.MODELS / "golden"
 FILE = "region=north/part-0.parquet"
 MIXED_TYPES = {
     "region": "object",
@@ -110,7 +114,7 @@ def write(name, path, file, row, frame, features, matrix_input):
 
 
 def main():
-    GOLDEN.mkdir(exist_ok=True)
+    GOLDEN.mkdir(parents=True, exist_ok=True)
     first = pq.ParquetFile(tables.CUSTOMERS / FILE).metadata.row_group(0).num_rows
     frame = tables.customers()
     frame = frame[(frame._file == FILE) & (frame._row < first)].sort_values("_row")

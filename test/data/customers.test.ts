@@ -21,8 +21,7 @@ describe('the sample data', () => {
   const generate = (...options: string[]): void => {
     execFileSync(process.execPath, [`${root}scripts/data.mjs`, ...options], { stdio: 'pipe' });
   };
-  const rows = async (sql: string): Promise<unknown[][]> =>
-    (await (await connection.run(sql)).getRowsJson());
+  const rows = async (sql: string): Promise<unknown[][]> => await (await connection.run(sql)).getRowsJson();
 
   beforeAll(async () => {
     folder = mkdtempSync(path.join(tmpdir(), 'colonnade-data-'));

@@ -39,7 +39,11 @@ class ChildWorker implements ShardWorker {
   #onDeath: ((error: ColonnadeError) => void) | undefined;
   #death: ColonnadeError | undefined;
 
-  constructor(readonly child: ChildProcess) {
+  readonly #child: ChildProcess;
+
+  constructor(child: ChildProcess) {
+    this.#child = child;
+
     child.on('message', (message: FromWorker) => this.#onMessage?.(message));
     child.on('error', (error) => this.#died(`a worker process failed: ${error.message}`));
     child.on('exit', (code, signal) => this.#died(signal === null ? `a worker process ended with status ${code}` : `a worker process was ended by ${signal}`));
@@ -67,25 +71,25 @@ class ChildWorker implements ShardWorker {
         if (message.type === 'failed') settle(() => reject(ColonnadeError.fromJSON(message.error)));
         else if (isAnswer(message)) settle(() => resolve(message));
       };
-      this.child.send(request, (error) => {
+      this.#child.send(request, (error) => {
         if (error !== null) settle(() => reject(this.#death ?? workerDied(error.message)));
       });
     });
   }
 
   async close(): Promise<void> {
-    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const busy = this.#onMessage !== undefined;
     await new Promise<void>((resolve) => {
-      const kill = setTimeout(() => this.child.kill('SIGKILL'), CLOSE_AFTER_MS);
-      this.child.once('exit', () => {
+      const kill = setTimeout(() => this.#child.kill('SIGKILL'), CLOSE_AFTER_MS);
+      this.#child.once('exit', () => {
         clearTimeout(kill);
         resolve();
       });
       // A worker in the middle of a shard cannot listen; its unfinished files are drafts.
-      if (busy) this.child.kill('SIGKILL');
-      else this.child.send({ type: 'close' } satisfies ToWorker, (error) => {
-        if (error !== null) this.child.kill('SIGKILL');
+      if (busy) this.#child.kill('SIGKILL');
+      else this.#child.send({ type: 'close' } satisfies ToWorker, (error) => {
+        if (error !== null) this.#child.kill('SIGKILL');
       });
     });
   }

@@ -5,7 +5,7 @@ import { inspectModel, type ModelDescription } from '../model/inspect.js';
 import { inspectParquet, type ParquetReport } from '../parquet/describe.js';
 
 export type Inspection =
-  | ({ readonly kind: 'model' } & ModelDescription)
+  | ModelDescription
   | ({ readonly kind: 'parquet' } & ParquetReport);
 
 /**
@@ -14,7 +14,7 @@ export type Inspection =
  */
 export async function inspectFile(path: string): Promise<Inspection> {
   const isParquet = await looksLikeParquet(path);
-  return isParquet ? { kind: 'parquet', ...(await inspectParquet(path)) } : { kind: 'model', ...(await inspectModel(path)) };
+  return isParquet ? { kind: 'parquet', ...(await inspectParquet(path)) } : inspectModel(path);
 }
 
 /** By its magic, or by its name where it is cut off or empty. */

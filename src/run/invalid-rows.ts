@@ -8,7 +8,11 @@ export class InvalidRows {
   readonly #reasons = new Map<string, number>();
   readonly #limit: number;
 
-  constructor(readonly plan: Pick<Plan, 'maxInvalid' | 'expected'>) {
+  readonly #plan: Pick<Plan, 'maxInvalid' | 'expected'>;
+
+  constructor(plan: Pick<Plan, 'maxInvalid' | 'expected'>) {
+    this.#plan = plan;
+
     const limit = plan.maxInvalid;
     this.#limit = limit === undefined ? Infinity : 'count' in limit ? limit.count : limit.share * plan.expected.rows;
   }
@@ -18,8 +22,8 @@ export class InvalidRows {
     this.#count += counts.quarantined + counts.nulled;
     for (const [reason, rows] of Object.entries(counts.reasons)) this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + rows);
     if (this.#count <= this.#limit) return;
-    const limit = this.plan.maxInvalid!;
-    const allowed = 'count' in limit ? `${limit.count} rows` : `${limit.share * 100}% of ${this.plan.expected.rows} rows`;
+    const limit = this.#plan.maxInvalid!;
+    const allowed = 'count' in limit ? `${limit.count} rows` : `${limit.share * 100}% of ${this.#plan.expected.rows} rows`;
     const worst = [...this.#reasons].sort(([, a], [, b]) => b - a).slice(0, 5);
     throw new ColonnadeError('TOO_MANY_INVALID', `${this.#count} rows or more are invalid, ${allowed} are allowed: ${worst.map(([reason, rows]) => `${reason} (${rows})`).join(', ')}`, {
       phase: 'validate',

@@ -22,12 +22,13 @@ export class Meter {
   #done: number;
   #reportedAt = -Infinity;
 
-  constructor(
-    readonly rowsTotal: number,
-    /** Rows that an earlier run had scored: done, but no measure of speed. */
-    resumed = 0,
-    readonly clock: Clock = () => performance.now(),
-  ) {
+  readonly #rowsTotal: number;
+  readonly #clock: Clock;
+
+  /** @param resumed rows that an earlier run had scored: done, but no measure of speed. */
+  constructor(rowsTotal: number, resumed = 0, clock: Clock = () => performance.now()) {
+    this.#rowsTotal = rowsTotal;
+    this.#clock = clock;
     this.#done = resumed;
     this.#samples.push({ at: clock(), rows: resumed });
   }
@@ -39,8 +40,8 @@ export class Meter {
   update(shard: number, rows: number): Reading | undefined {
     this.#done += rows - (this.#byShard.get(shard) ?? 0);
     this.#byShard.set(shard, rows);
-    const now = this.clock();
-    if (now - this.#reportedAt < REPORT_EVERY_MS && this.#done < this.rowsTotal) return undefined;
+    const now = this.#clock();
+    if (now - this.#reportedAt < REPORT_EVERY_MS && this.#done < this.#rowsTotal) return undefined;
     this.#reportedAt = now;
     this.#samples.push({ at: now, rows: this.#done });
     while (this.#samples.length > 2 && now - this.#samples[1]!.at > WINDOW_MS) this.#samples.shift();
@@ -54,9 +55,9 @@ export class Meter {
     const rowsPerSecond = seconds > 0 ? Math.max(0, (last.rows - first.rows) / seconds) : 0;
     return {
       rowsDone: this.#done,
-      rowsTotal: this.rowsTotal,
+      rowsTotal: this.#rowsTotal,
       rowsPerSecond,
-      secondsLeft: rowsPerSecond > 0 ? (this.rowsTotal - this.#done) / rowsPerSecond : null,
+      secondsLeft: rowsPerSecond > 0 ? (this.#rowsTotal - this.#done) / rowsPerSecond : null,
     };
   }
 }

@@ -1,8 +1,10 @@
 /** Gathers the facts that a plan is made from, and makes it. Nothing is written. */
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { ColonnadeError } from '../errors.js';
 import { openModel } from '../model/session.js';
 import { describeFile } from '../parquet/describe.js';
+import { locate } from '../pipeline/locate.js';
 import type { Pipeline } from '../pipeline/pipeline.js';
 import { buildPlan } from '../plan/build.js';
 import type { SchemaGroup } from '../plan/columns.js';
@@ -92,8 +94,21 @@ async function bind(
   const { where } = pipeline.source;
   const all = where === undefined ? written : [...written, { key: 'source.where', sql: where, boolean: true }];
   if (all.length === 0) return new Map();
-  const bound = await bindExpressions(database, pipeline, file, types, all);
+  const bound = await bindExpressions(database, file, types, all).catch((error: unknown) => {
+    throw locateProblems(error, pipeline);
+  });
   return new Map(all.map(({ key }, i) => [key, bound[i]!]));
+}
+
+/** Says where in the pipeline file the keys stand that the problems of an error name. */
+function locateProblems(error: unknown, pipeline: Pipeline): unknown {
+  if (!(error instanceof ColonnadeError)) return error;
+  const { code, message, phase, hint, cause } = error;
+  const problems = error.problems.map((problem) => {
+    const place = problem.key === undefined ? {} : locate(pipeline, problem.key);
+    return { ...problem, file: pipeline.file, ...(place.position === undefined ? {} : { position: place.position }) };
+  });
+  return new ColonnadeError(code, message, { phase, problems, cause, ...(hint === undefined ? {} : { hint }) });
 }
 
 /** Length of the first list of each list feature. */

@@ -74,27 +74,32 @@ class Execution {
   readonly #workers: number;
   #database: Promise<Database> | undefined;
 
-  constructor(
-    readonly plan: Plan,
-    readonly id: string,
-    readonly options: RunOptions,
-    readonly emit: (event: RunEvent) => void,
-  ) {
+  readonly #plan: Plan;
+  readonly #id: string;
+  readonly #options: RunOptions;
+  readonly #emit: (event: RunEvent) => void;
+
+  constructor(plan: Plan, id: string, options: RunOptions, emit: (event: RunEvent) => void) {
+    this.#plan = plan;
+    this.#id = id;
+    this.#options = options;
+    this.#emit = emit;
+
     this.#hash = planHash(plan);
     this.#places = placesOf(plan, this.#hash);
     this.#workers = workerCount(plan, options.workers);
   }
 
   async execute(): Promise<RunSummary> {
-    const { plan } = this;
+    const plan = this.#plan;
     const places = this.#places;
     this.#stopIfAborted();
     await checkOutput(plan, places);
-    const epoch = await takeEpoch(places.epochs, places.output, this.id);
+    const epoch = await takeEpoch(places.epochs, places.output, this.#id);
     try {
       const recovered = await recover(places);
       if (recovered !== undefined) {
-        this.emit({ type: 'warning', message: `run ${recovered} had died while publishing ${places.output}; it was finished` });
+        this.#emit({ type: 'warning', message: `run ${recovered} had died while publishing ${places.output}; it was finished` });
         await checkOutput(plan, places);
       }
       return await this.#run(epoch);
@@ -108,14 +113,14 @@ class Execution {
   }
 
   async #run(epoch: Epoch): Promise<RunSummary> {
-    const { plan } = this;
+    const plan = this.#plan;
     const { staging } = this.#places;
-    await clearStaging(this.#places, this.options.fresh === true);
+    await clearStaging(this.#places, this.#options.fresh === true);
     for (const folder of [staging.shards, staging.output, staging.work, staging.spill]) await makeFolder(folder);
     const results = await finishedShards(plan, this.#hash, staging.shards);
     const resumedRows = sum([...results.values()], ({ counts }) => counts.rows);
-    this.emit({ type: 'started', runId: this.id, rows: plan.expected.rows, shards: plan.shards.length, workers: this.#workers });
-    if (results.size > 0) this.emit({ type: 'resumed', rows: resumedRows, shards: results.size });
+    this.#emit({ type: 'started', runId: this.#id, rows: plan.expected.rows, shards: plan.shards.length, workers: this.#workers });
+    if (results.size > 0) this.#emit({ type: 'resumed', rows: resumedRows, shards: results.size });
 
     const sink = openSink({
       plan,
@@ -128,7 +133,7 @@ class Execution {
       sink.begin();
       const written = await this.#score(results, (file) => sink.addFile(file, this.#scoresOf(file.index)));
       this.#lap('score');
-      this.emit({ type: 'phase', phase: 'writing' });
+      this.#emit({ type: 'phase', phase: 'writing' });
       const outputs = await sink.finish();
       const quarantine = await writeQuarantine(plan, {
         folder: staging.quarantine,
@@ -155,7 +160,7 @@ class Execution {
       const ledger = balance(plan.sink.mode, entries, sum(outputs, ({ rows }) => rows), sum(quarantine, ({ rows }) => rows));
       await checkInputs(plan);
 
-      this.emit({ type: 'phase', phase: 'publishing' });
+      this.#emit({ type: 'phase', phase: 'publishing' });
       await writeSuccess(staging.output);
       await syncTree(staging.output);
       if (quarantine.length > 0) await syncTree(staging.quarantine);
@@ -165,7 +170,7 @@ class Execution {
       const all = [...results.values()];
       const manifest: Manifest = {
         format: 1,
-        run_id: this.id,
+        run_id: this.#id,
         plan_hash: this.#hash,
         pipeline: { name: plan.name, file: plan.pipeline.file, hash: plan.pipeline.hash },
         model: { path: plan.model.path, hash: plan.model.hash, engine: plan.model.engine, batch_size: plan.model.batchSize },
@@ -185,7 +190,7 @@ class Execution {
       await publish(this.#places, manifest);
       this.#lap('publish');
       const summary = this.#summary(manifest, resumedRows);
-      this.emit({ type: 'finished', summary });
+      this.#emit({ type: 'finished', summary });
       return summary;
     } catch (error) {
       await sink.abort();
@@ -198,8 +203,9 @@ class Execution {
     results: Map<number, ShardResult>,
     addFile: (file: Plan['files'][number]) => Promise<number | null>,
   ): Promise<Map<number, number | null>> {
-    const { plan, options } = this;
-    this.emit({ type: 'phase', phase: 'scoring' });
+    const plan = this.#plan;
+    const options = this.#options;
+    this.#emit({ type: 'phase', phase: 'scoring' });
     const meter = new Meter(plan.expected.rows, sum([...results.values()], ({ counts }) => counts.rows));
     const invalid = new InvalidRows(plan);
     const left = plan.files.map((file) => plan.shards.filter((shard) => shard.file === file.index && !results.has(shard.index)).length);
@@ -226,7 +232,7 @@ class Execution {
     });
     const report = (shard: number, rows: number): void => {
       const reading = meter.update(shard, rows);
-      if (reading !== undefined) this.emit({ type: 'progress', ...reading });
+      if (reading !== undefined) this.#emit({ type: 'progress', ...reading });
     };
     try {
       await scoreShards(
@@ -244,7 +250,7 @@ class Execution {
             left[file]! -= 1;
             if (left[file] === 0) sink(file);
           },
-          onRetry: (shard, attempt, delayMs, error) => this.emit({ type: 'retry', shard, attempt, delayMs, error: error.toJSON() }),
+          onRetry: (shard, attempt, delayMs, error) => this.#emit({ type: 'retry', shard, attempt, delayMs, error: error.toJSON() }),
           signal,
         },
       );
@@ -258,15 +264,15 @@ class Execution {
   }
 
   #resultsOf(results: ReadonlyMap<number, ShardResult>, file: number): ShardResult[] {
-    return this.plan.shards.filter((shard) => shard.file === file).flatMap(({ index }) => results.get(index) ?? []);
+    return this.#plan.shards.filter((shard) => shard.file === file).flatMap(({ index }) => results.get(index) ?? []);
   }
 
   #scoresOf(file: number): string[] {
-    return this.plan.shards.filter((shard) => shard.file === file).map(({ index }) => shardFiles(this.#places.staging.shards, index).scores);
+    return this.#plan.shards.filter((shard) => shard.file === file).map(({ index }) => shardFiles(this.#places.staging.shards, index).scores);
   }
 
   #openDatabase(): Promise<Database> {
-    const { plan } = this;
+    const plan = this.#plan;
     const { staging } = this.#places;
     return openDatabase({
       memoryLimit: plan.run.memory,
@@ -279,9 +285,9 @@ class Execution {
 
   #metadata(): Record<string, string> {
     return {
-      'colonnade.run_id': this.id,
-      'colonnade.pipeline': this.plan.name,
-      'colonnade.model_hash': this.plan.model.hash,
+      'colonnade.run_id': this.#id,
+      'colonnade.pipeline': this.#plan.name,
+      'colonnade.model_hash': this.#plan.model.hash,
       'colonnade.version': versions().colonnade!,
     };
   }
@@ -290,13 +296,13 @@ class Execution {
   async #afterFailure(error: unknown): Promise<void> {
     const { staging } = this.#places;
     const resumable = !(error instanceof ColonnadeError) || ![3, 64, 75, 78].includes(error.exitCode);
-    const keep = resumable && (await finishedShards(this.plan, this.#hash, staging.shards)).size > 0;
+    const keep = resumable && (await finishedShards(this.#plan, this.#hash, staging.shards)).size > 0;
     const leftovers = keep ? [staging.output, staging.quarantine, staging.work, staging.spill] : [staging.root];
     for (const path of leftovers) await rm(path, { recursive: true, force: true });
   }
 
   #stopIfAborted(): void {
-    const { signal } = this.options;
+    const { signal } = this.#options;
     if (signal?.aborted === true) throw signal.reason;
   }
 
@@ -310,8 +316,8 @@ class Execution {
     const elapsed = (performance.now() - this.#clock) / 1000;
     return {
       status: 'done',
-      run_id: this.id,
-      pipeline: this.plan.name,
+      run_id: this.#id,
+      pipeline: this.#plan.name,
       output: this.#places.output,
       manifest: this.#places.manifest,
       ...(manifest.quarantine.length === 0 ? {} : { quarantine: this.#places.quarantine }),
@@ -324,8 +330,8 @@ class Execution {
       nan: manifest.nan,
       files: manifest.outputs.length,
       bytes: sum(manifest.outputs, ({ bytes }) => bytes),
-      engine: this.plan.model.engine,
-      batch_size: this.plan.model.batchSize,
+      engine: this.#plan.model.engine,
+      batch_size: this.#plan.model.batchSize,
       workers: this.#workers,
       resumed_rows: resumedRows,
       elapsed_s: round(elapsed),

@@ -65,29 +65,34 @@ export async function openLocalWorker(task: WorkerTask, signal?: AbortSignal): P
 const DATABASE_SHARE = 0.75;
 
 class LocalWorker implements ShardWorker {
-  constructor(
-    readonly task: WorkerTask,
-    readonly database: Database,
-    readonly model: Model,
-    readonly signal: AbortSignal | undefined,
-  ) {}
+  readonly #task: WorkerTask;
+  readonly #database: Database;
+  readonly #model: Model;
+  readonly #signal: AbortSignal | undefined;
+
+  constructor(task: WorkerTask, database: Database, model: Model, signal: AbortSignal | undefined) {
+    this.#task = task;
+    this.#database = database;
+    this.#model = model;
+    this.#signal = signal;
+}
 
   async score(index: number, onRows: (rows: number) => void): Promise<ShardResult> {
-    const { plan, planHash, staging } = this.task;
+    const { plan, planHash, staging } = this.#task;
     const shard = plan.shards[index]!;
     const file = plan.files[shard.file]!;
     const { scores, manifest } = shardFiles(staging.shards, index);
     // An attempt that is given up must never leave a file under the name of a whole one.
     const draft = `${scores}.${process.pid}.tmp`;
-    const writer = await ScoresWriter.open(draft, scoresFields(plan.outputs), plan.sink.compression);
+    const writer = await ScoresWriter.open(draft, scoresFields(plan.outputs), { compression: plan.sink.compression });
     try {
       const counts = await scoreShard(
         plan,
         shard,
         this.#parts(index),
-        this.model,
+        this.#model,
         { appendRowGroup: (group: RowGroupScores) => writer.appendRowGroup(group.finish()) },
-        { onRows, ...(this.signal === undefined ? {} : { signal: this.signal }) },
+        { onRows, ...(this.#signal === undefined ? {} : { signal: this.#signal }) },
       );
       const written = await writer.close();
       if (written.rows !== shard.rows) {
@@ -105,22 +110,22 @@ class LocalWorker implements ShardWorker {
   }
 
   async *#parts(index: number): AsyncGenerator<{ firstRow: number; batch: import('apache-arrow').RecordBatch }> {
-    const { plan } = this.task;
+    const { plan } = this.#task;
     const shard = plan.shards[index]!;
     const file = plan.files[shard.file]!;
     const ranges = sliceRanges(shard, file.rowGroups, plan.model.batchSize, plan.expected.sliceRows);
-    const slices = readSlices(this.database, {
+    const slices = readSlices(this.#database, {
       file,
       hiveTypes: plan.hiveTypes,
       projection: plan.projection,
       ranges,
-      ...(this.signal === undefined ? {} : { signal: this.signal }),
+      ...(this.#signal === undefined ? {} : { signal: this.#signal }),
     });
     for await (const slice of slices) yield* slice.batches;
   }
 
   async close(): Promise<void> {
-    await this.model.release();
-    await this.database.close();
+    await this.#model.release();
+    await this.#database.close();
   }
 }

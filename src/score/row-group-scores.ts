@@ -1,17 +1,16 @@
 /** The scores of one row group: the new columns, and for every row what became of it. */
-import { Dictionary, Field, Int32, makeData, Uint8, Utf8, vectorFromArray, type Data } from 'apache-arrow';
+import { makeData, Uint8, Utf8, Vector, type Data, type Field } from 'apache-arrow';
 import type { Tensor } from '../model/engine.js';
-import { arrowTypeOf, OutputColumnBuilder } from '../model/outputs.js';
+import { OutputColumnBuilder } from '../model/outputs.js';
+import { outputField } from '../parquet/encode.js';
 import { REASON_COLUMN, STATUS_COLUMN, type PlannedOutput } from '../plan/plan.js';
-
-const REASON_TYPE = new Dictionary(new Utf8(), new Int32());
 
 /** Columns of a scores file: the outputs, the status of each row, and the reason of those that are invalid. */
 export function scoresFields(outputs: readonly PlannedOutput[]): Field[] {
   return [
-    ...outputs.map((output) => new Field(output.name, arrowTypeOf(output), true)),
-    new Field(STATUS_COLUMN, new Uint8(), false),
-    new Field(REASON_COLUMN, REASON_TYPE, true),
+    ...outputs.map(({ name, type, list }) => outputField(name, type, list)),
+    outputField(STATUS_COLUMN, 'uint8', false),
+    outputField(REASON_COLUMN, 'string', false),
   ];
 }
 
@@ -64,8 +63,12 @@ export class RowGroupScores {
   /** Takes what the model gave for the rows that waited. */
   write(outputs: ReadonlyMap<string, Tensor>): void {
     const { first, count, positions } = this.#waiting;
-    const where = positions === undefined ? first : Uint32Array.from(positions);
-    for (const column of this.#columns) column.write(outputs.get(column.output.from)!, where, count);
+    const scattered = positions === undefined ? undefined : Uint32Array.from(positions);
+    for (const column of this.#columns) {
+      const tensor = outputs.get(column.output.from)!;
+      if (scattered === undefined) column.write(tensor, first, count);
+      else column.write(tensor, scattered);
+    }
     this.#waiting = { first: 0, count: 0, positions: undefined };
   }
 
@@ -75,36 +78,36 @@ export class RowGroupScores {
   }
 
   /** The columns in the order of {@link scoresFields}. Nothing may be added any more. */
-  finish(): Data[] {
+  finish(): Vector[] {
     const rows = this.#status.length;
-    return [
-      ...this.#columns.map((column) => column.finish()),
-      makeData({ type: new Uint8(), length: rows, nullCount: 0, data: this.#status }),
-      this.#reasonData(rows),
-    ];
+    const status = makeData({ type: new Uint8(), length: rows, nullCount: 0, data: this.#status });
+    return [...this.#columns.map((column) => column.finish()), status, this.#reasonData(rows)].map((data) => new Vector([data]));
   }
 
+  /** Reasons as text; NULL for rows without one. */
   #reasonData(rows: number): Data {
-    const texts: string[] = [];
-    const codes = new Map<string, number>();
-    const indices = new Int32Array(rows);
+    const offsets = new Int32Array(rows + 1);
     const validity = new Uint8Array(Math.ceil(rows / 8));
-    for (const [row, reason] of this.#reasons) {
-      let code = codes.get(reason);
-      if (code === undefined) {
-        code = texts.push(reason) - 1;
-        codes.set(reason, code);
-      }
-      indices[row] = code;
-      validity[row >> 3]! |= 1 << (row & 7);
+    const texts: string[] = [];
+    let length = 0;
+    let row = 0;
+    // Rows are marked in ascending order.
+    for (const [marked, reason] of this.#reasons) {
+      offsets.fill(length, row + 1, marked + 1);
+      texts.push(reason);
+      length += Buffer.byteLength(reason);
+      offsets[marked + 1] = length;
+      validity[marked >> 3]! |= 1 << (marked & 7);
+      row = marked + 1;
     }
+    offsets.fill(length, row + 1);
     return makeData({
-      type: REASON_TYPE,
+      type: new Utf8(),
       length: rows,
       nullCount: rows - this.#reasons.size,
       nullBitmap: validity,
-      data: indices,
-      dictionary: vectorFromArray(texts, new Utf8()),
+      valueOffsets: offsets,
+      data: Buffer.from(texts.join('')),
     });
   }
 }

@@ -78,16 +78,22 @@ class ShardScorer {
   /** Rows of the current row group that have been seen. */
   #seen = 0;
 
-  constructor(
-    readonly plan: Plan,
-    readonly shard: Shard,
-    readonly engine: Engine,
-    readonly target: ScoresTarget,
-    readonly options: ScoreOptions,
-  ) {
+  readonly #plan: Plan;
+  readonly #shard: Shard;
+  readonly #engine: Engine;
+  readonly #target: ScoresTarget;
+  readonly #options: ScoreOptions;
+
+  constructor(plan: Plan, shard: Shard, engine: Engine, target: ScoresTarget, options: ScoreOptions) {
+    this.#plan = plan;
+    this.#shard = shard;
+    this.#engine = engine;
+    this.#target = target;
+    this.#options = options;
+
     this.#file = plan.files[shard.file]!;
     this.#batchSize = plan.model.batchSize;
-    this.#builder = new BatchBuilder({ ...plan.model, projection: plan.projection });
+    this.#builder = new BatchBuilder(plan.model, plan.projection);
     this.#invalidStatus = plan.onInvalid === 'null' ? ROW_STATUS.nulled : ROW_STATUS.quarantined;
     this.#rowGroup = shard.rowGroups[0];
     this.#rowGroupStart = shard.firstRow;
@@ -111,8 +117,8 @@ class ShardScorer {
 
   async finish(): Promise<ShardCounts> {
     await this.#skipFullRowGroups();
-    if (this.#rowGroup < this.shard.rowGroups[1] || this.#counts.rows !== this.shard.rows) {
-      throw new ColonnadeError('BAD_PARQUET', `${this.#file.path}: ${this.#counts.rows} of ${this.shard.rows} rows were read from row ${this.shard.firstRow} on`, {
+    if (this.#rowGroup < this.#shard.rowGroups[1] || this.#counts.rows !== this.#shard.rows) {
+      throw new ColonnadeError('BAD_PARQUET', `${this.#file.path}: ${this.#counts.rows} of ${this.#shard.rows} rows were read from row ${this.#shard.firstRow} on`, {
         phase: 'score',
         hint: 'the file does not hold what its footer says; write it again',
       });
@@ -130,7 +136,7 @@ class ShardScorer {
 
   /** Validates rows of one window and hands those to be scored to the batch. */
   #take(batch: RecordBatch, firstRow: number): void {
-    const { plan } = this;
+    const plan = this.#plan;
     const verdict = validateBatch(batch, plan.projection);
     const start = firstRow - this.#rowGroupStart;
     this.#counts.rows += batch.numRows;
@@ -153,21 +159,21 @@ class ShardScorer {
 
   async #scoreBatch(): Promise<void> {
     if (this.#builder.rows > 0) {
-      const outputs = await this.engine.run(this.#builder.take());
+      const outputs = await this.#engine.run(this.#builder.take());
       this.#scores.write(outputs);
     }
-    this.options.onRows?.(this.#counts.rows);
+    this.#options.onRows?.(this.#counts.rows);
   }
 
   /** Closes the current row group when all its rows are there, and those without rows after it. */
   async #skipFullRowGroups(): Promise<void> {
-    while (this.#rowGroup < this.shard.rowGroups[1] && this.#seen === this.#rowsOfGroup()) {
+    while (this.#rowGroup < this.#shard.rowGroups[1] && this.#seen === this.#rowsOfGroup()) {
       for (const [column, count] of this.#scores.nanCounts()) this.#nan.set(column, (this.#nan.get(column) ?? 0) + count);
-      await this.target.appendRowGroup(this.#scores);
+      await this.#target.appendRowGroup(this.#scores);
       this.#rowGroupStart += this.#rowsOfGroup();
       this.#rowGroup += 1;
       this.#seen = 0;
-      if (this.#rowGroup < this.shard.rowGroups[1]) this.#scores = new RowGroupScores(this.plan.outputs, this.#rowsOfGroup());
+      if (this.#rowGroup < this.#shard.rowGroups[1]) this.#scores = new RowGroupScores(this.#plan.outputs, this.#rowsOfGroup());
     }
   }
 

@@ -7,6 +7,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { readFooter } from '../parquet/footer.js';
 import { projectFile } from '../parquet/project.js';
 import { STATUS_COLUMN, type PlannedFile } from '../plan/plan.js';
 import { copyTo } from '../source/copy.js';
@@ -17,18 +18,22 @@ import { stagedFiles } from './staged-files.js';
 export class PartitionSink implements Sink {
   readonly #joined: { readonly path: string; readonly file: PlannedFile }[] = [];
 
-  constructor(readonly context: SinkContext) {}
+  readonly #context: SinkContext;
+
+  constructor(context: SinkContext) {
+    this.#context = context;
+}
 
   begin(): void {
     // Nothing can be written before there are scores.
   }
 
   async addFile(file: PlannedFile, scores: readonly string[]): Promise<null> {
-    const { plan, work } = this.context;
+    const { plan, work } = this.#context;
     const path = join(work, `${String(file.index).padStart(6, '0')}.parquet`);
     await mkdir(dirname(path), { recursive: true });
     await projectFile({
-      source: file.path,
+      source: await readFooter(file.path),
       destination: path,
       columns: carriedColumns(plan),
       scores,
@@ -39,11 +44,11 @@ export class PartitionSink implements Sink {
   }
 
   async finish(): Promise<readonly StagedFile[]> {
-    const { plan, output, metadata } = this.context;
+    const { plan, output, metadata } = this.#context;
     // Files are joined as they are scored; the output follows the order of the source.
     const joined = [...this.#joined].sort((a, b) => a.file.index - b.file.index);
     if (joined.length > 0) {
-      await copyTo(await this.context.database(), outputSelect(plan, joined), output, {
+      await copyTo(await this.#context.database(), outputSelect(plan, joined), output, {
         compression: plan.sink.compression,
         rowGroupSize: plan.sink.rowGroupSize,
         metadata,

@@ -1,6 +1,7 @@
 /** `predictions`: only key columns and predictions, file by file, under the names of the source's files. */
 import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { readFooter } from '../parquet/footer.js';
 import { projectFile } from '../parquet/project.js';
 import { STATUS_COLUMN, type PlannedFile } from '../plan/plan.js';
 import { copyTo } from '../source/copy.js';
@@ -11,25 +12,29 @@ import { stagedFile } from './staged-files.js';
 export class PredictionsSink implements Sink {
   readonly #files: { readonly index: number; readonly staged: StagedFile }[] = [];
 
-  constructor(readonly context: SinkContext) {}
+  readonly #context: SinkContext;
+
+  constructor(context: SinkContext) {
+    this.#context = context;
+}
 
   begin(): void {
     // Nothing can be written before there are scores.
   }
 
   async addFile(file: PlannedFile, scores: readonly string[]): Promise<number> {
-    const { plan, work, output, metadata } = this.context;
+    const { plan, work, output, metadata } = this.#context;
     const joined = join(work, `${String(file.index).padStart(6, '0')}.parquet`);
     const destination = join(output, file.relativePath);
     await mkdir(dirname(destination), { recursive: true });
     await projectFile({
-      source: file.path,
+      source: await readFooter(file.path),
       destination: joined,
       columns: carriedColumns(plan),
       scores,
       scoreColumns: [...plan.outputs.map(({ name }) => name), STATUS_COLUMN],
     });
-    await copyTo(await this.context.database(), outputSelect(plan, [{ path: joined, file }]), destination, {
+    await copyTo(await this.#context.database(), outputSelect(plan, [{ path: joined, file }]), destination, {
       compression: plan.sink.compression,
       rowGroupSize: plan.sink.rowGroupSize,
       metadata,

@@ -14,7 +14,7 @@ export interface Verdict {
   readonly keep?: Uint32Array;
   readonly kept: number;
   readonly filtered: number;
-  /** Reasons by position, for invalid rows; several are joined by "; ". */
+  /** Reasons by position, ascending, for invalid rows; several are joined by "; ". */
   readonly invalid: ReadonlyMap<number, string>;
 }
 
@@ -58,7 +58,8 @@ export function validateBatch(batch: RecordBatch, projection: readonly Projected
     keep[kept] = row;
     kept += 1;
   }
-  return { keep: keep.subarray(0, kept), kept, filtered, invalid: invalid ?? NO_REASONS };
+  const inOrder = invalid === undefined ? NO_REASONS : new Map([...invalid].sort(([a], [b]) => a - b));
+  return { keep: keep.subarray(0, kept), kept, filtered, invalid: inOrder };
 }
 
 type Report = (row: number, reason: string) => void;

@@ -1,0 +1,117 @@
+/**
+ * `append`: the same files with the new columns spliced in.
+ *
+ * What is taken over as it is gets copied beside the scoring, file by file and a few files ahead, so that when the
+ * scores of a file are there only they have to be appended.
+ */
+import { mkdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { startCopy, type StartedCopy } from '../parquet/copy.js';
+import { readFooter, type Footer } from '../parquet/footer.js';
+import { finishSplice, planSplice } from '../parquet/splice.js';
+import type { PlannedFile } from '../plan/plan.js';
+import { systemError } from '../system-errors.js';
+import type { Sink, SinkContext, StagedFile } from './sink.js';
+
+/** Copies that wait for their scores at most: each may hold a thread and an open file. */
+const COPIES_AHEAD = 4;
+
+interface PreparedFile {
+  readonly source: Footer;
+  readonly copy: StartedCopy;
+}
+
+export class AppendSink implements Sink {
+  readonly #context: SinkContext;
+  readonly #prepared = new Map<number, Promise<PreparedFile>>();
+  readonly #staged = new Map<number, StagedFile>();
+  /** Called when a file is complete, so that the next copy can begin. */
+  #onRoom: (() => void) | undefined;
+  #aborted = false;
+
+  constructor(context: SinkContext) {
+    this.#context = context;
+  }
+
+  begin(): void {
+    // A failure is told by addFile, which waits for the same promise.
+    this.#copyAhead().catch(() => undefined);
+  }
+
+  async addFile(file: PlannedFile, scores: readonly string[]): Promise<number> {
+    const { plan, metadata, output } = this.#context;
+    const { source, copy } = await this.#prepare(file);
+    await copy.copied;
+    await finishSplice({
+      source,
+      destination: join(output, file.relativePath),
+      scores,
+      columns: plan.outputs.map(({ name }) => name),
+      metadata,
+    });
+    const { bytes, sha256 } = await copy.digest();
+    this.#prepared.delete(file.index);
+    // The rows are counted by reading the new footer, not taken from what was meant to be written.
+    const { rows } = await readFooter(join(output, file.relativePath));
+    this.#staged.set(file.index, { path: file.relativePath, rows, bytes, sha256 });
+    this.#onRoom?.();
+    return rows;
+  }
+
+  finish(): Promise<readonly StagedFile[]> {
+    return Promise.resolve([...this.#staged].sort(([a], [b]) => a - b).map(([, staged]) => staged));
+  }
+
+  async abort(): Promise<void> {
+    this.#aborted = true;
+    this.#onRoom?.();
+    for (const prepared of this.#prepared.values()) {
+      const { copy } = await prepared.catch(() => ({ copy: undefined }));
+      await copy?.abort();
+    }
+  }
+
+  async #copyAhead(): Promise<void> {
+    for (const file of this.#context.plan.files) {
+      while (this.#prepared.size >= COPIES_AHEAD && !this.#aborted) {
+        await new Promise<void>((resolve) => {
+          this.#onRoom = resolve;
+        });
+      }
+      if (this.#aborted) return;
+      if (this.#staged.has(file.index)) continue;
+      // One after the other: two copies at once would only make the disk seek.
+      const { copy } = await this.#prepare(file);
+      await copy.copied;
+    }
+  }
+
+  /** Starts the copy of a file, once. */
+  #prepare(file: PlannedFile): Promise<PreparedFile> {
+    let prepared = this.#prepared.get(file.index);
+    if (prepared === undefined) {
+      prepared = this.#start(file);
+      prepared.catch(() => undefined);
+      this.#prepared.set(file.index, prepared);
+    }
+    return prepared;
+  }
+
+  async #start(file: PlannedFile): Promise<PreparedFile> {
+    const { plan, output } = this.#context;
+    const source = await readFooter(file.path);
+    const { prefixBytes } = planSplice(
+      source,
+      plan.outputs.map(({ name }) => name),
+    );
+    const destination = join(output, file.relativePath);
+    try {
+      await mkdir(dirname(destination), { recursive: true });
+    } catch (error) {
+      throw systemError(error, 'sink', 'making the folder', dirname(destination));
+    }
+    const copy = startCopy({ source: file.path, destination, bytes: prefixBytes });
+    copy.copied.catch(() => undefined);
+    return { source, copy };
+  }
+}

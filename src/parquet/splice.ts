@@ -238,7 +238,7 @@ function splicedFooter(
 
 /** The old row group with more chunks. Its offset, ordinal and sorting columns stay. */
 function grownRowGroup(group: ThriftStruct, chunks: readonly ThriftStruct[], added: number): ThriftStruct {
-  const sum = (id: number): number => chunks.slice(-added).reduce((total, chunk) => total + (chunk.struct(CHUNK.metadata)?.int(id) ?? 0), 0);
+  const sum = (id: number): number => chunks.slice(chunks.length - added).reduce((total, chunk) => total + (chunk.struct(CHUNK.metadata)?.int(id) ?? 0), 0);
   const grown = group
     .with(ROW_GROUP.columns, THRIFT.list, new ThriftList(THRIFT.struct, chunks))
     .with(ROW_GROUP.totalByteSize, THRIFT.i64, (group.int(ROW_GROUP.totalByteSize) ?? 0) + sum(COLUMN.uncompressedSize));

@@ -1,0 +1,52 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { pipelineJsonSchema } from '../../src/pipeline/json-schema.js';
+
+type Node = { [key: string]: unknown };
+
+const committed = JSON.parse(
+  readFileSync(join(import.meta.dirname, '../../schema/pipeline.schema.json'), 'utf8'),
+) as Node;
+
+const properties = (node: unknown): [string, Node][] =>
+  Object.entries((node as Node)['properties'] as Record<string, Node>);
+const property = (node: unknown, name: string): Node =>
+  ((node as Node)['properties'] as Record<string, Node>)[name] as Node;
+
+describe('the JSON Schema of pipeline files', () => {
+  it('is the one that is committed (npm run build && node scripts/write-schema.mjs)', () => {
+    expect(committed).toEqual(JSON.parse(JSON.stringify(pipelineJsonSchema())));
+  });
+
+  it('says of every key what it is', () => {
+    const visit = (node: unknown): void => {
+      if (typeof node !== 'object' || node === null) return;
+      if (!Array.isArray(node) && 'properties' in node) {
+        for (const [name, inner] of properties(node))
+          expect([name, inner['description']]).toEqual([name, expect.any(String)]);
+      }
+      Object.values(node).forEach(visit);
+    };
+    visit(committed);
+  });
+
+  it('offers allowed words and defaults, and lets interpolations stand in their place', () => {
+    expect(property(property(committed, 'validate'), 'on_invalid')).toMatchObject({
+      default: 'quarantine',
+      anyOf: [{ enum: ['quarantine', 'null', 'fail', null] }, { type: 'string', pattern: '\\$\\{' }],
+    });
+    expect(property(property(committed, 'model'), 'batch_size')['anyOf']).toEqual([
+      { type: 'string', const: 'auto' },
+      { type: 'integer', minimum: 1, maximum: 16_777_216 },
+      { type: 'string', pattern: '\\$\\{' },
+    ]);
+    expect(property(committed, 'version')).toMatchObject({ const: 1 });
+  });
+
+  it('demands the keys without a default and no others', () => {
+    expect(committed['required']).toEqual(['version', 'source', 'features', 'model', 'outputs', 'sink']);
+    expect(property(committed, 'sink')['required']).toEqual(['mode', 'path']);
+    expect(committed['additionalProperties']).toBe(false);
+  });
+});

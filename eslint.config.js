@@ -12,7 +12,13 @@ export default defineConfig(
       'no-console': 'error',
       'prefer-const': 'error',
       'object-shorthand': 'error',
-      '@typescript-eslint/consistent-type-imports': 'error',
+      '@typescript-eslint/consistent-type-imports': ['error', { disallowTypeAnnotations: false }],
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', ignoreRestSiblings: true }],
+      // What was caught, or the reason of an aborted signal, is thrown on as it is.
+      '@typescript-eslint/only-throw-error': ['error', { allowThrowingUnknown: true, allowThrowingAny: true }],
+      // A method may be async because its interface is.
+      '@typescript-eslint/require-await': 'off',
       '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
       // A number or a boolean in a message is what the message is for.
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
@@ -26,9 +32,10 @@ export default defineConfig(
     },
   },
   {
-    // Process options are read at the entry points alone; everything below them gets values.
+    // Process options are read at the entry points alone: the command line, and the main file of a worker process.
+    // Everything below them gets values.
     files: ['src/**'],
-    ignores: ['src/cli/**'],
+    ignores: ['src/cli/**', 'src/run/worker-process.ts'],
     rules: {
       'no-restricted-properties': [
         'error',

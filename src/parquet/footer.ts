@@ -289,10 +289,10 @@ class FooterView {
   private pages(metadata: ThriftStruct, what: string, filePath: string | undefined): ByteRange {
     const length = count(metadata.int(COLUMN.compressedSize), `the size of ${what}`);
     const data = count(metadata.int(COLUMN.dataPageOffset), `the offset of ${what}`);
-    // Some writers write a dictionary offset of 0 for none; some write it beyond the data pages.
+    // 0 says that there is no such page: some writers write it for the dictionary, Arrow C++ for chunks without values.
     const dictionary = metadata.int(COLUMN.dictionaryPageOffset) ?? 0;
-    const offset = dictionary >= 4 && dictionary < data ? dictionary : data;
-    // A chunk without values may be without pages: its offset points nowhere.
+    const places = [dictionary, data].filter((place) => place !== 0);
+    const offset = Math.min(...places, this.place.start);
     if (length > 0 && filePath === undefined && (offset < 4 || offset + length > this.place.start)) {
       throw new ThriftError(`${what} lies at bytes ${offset} to ${offset + length}, outside the data (4 to ${this.place.start})`);
     }

@@ -39,7 +39,6 @@ rich = pa.table({
     'category': pa.array([f'c{i % 4}' for i in numbers]).dictionary_encode(),
     'ordered': pa.DictionaryArray.from_arrays(pa.array(numbers % 3, pa.int8()), pa.array(['low', 'mid', 'high']), ordered=True),
     'price': pa.array([decimal.Decimal(int(i)) / 100 for i in numbers], pa.decimal128(12, 2)),
-    'huge': pa.array([decimal.Decimal(int(i)) / 100 for i in numbers], pa.decimal256(50, 2)),
     'large': pa.array([f'large {i}' for i in numbers], pa.large_string()),
     'view': pa.array([f'view {i}' for i in numbers], pa.string_view()),
     'half': pa.array(numbers.astype(np.float16)),
@@ -66,6 +65,8 @@ pq.write_table(flat, name('pyarrow-index'), write_page_index=True, row_group_siz
 pq.write_table(rich, name('pyarrow-rich'), row_group_size=400)
 pq.write_table(rich, name('pyarrow-rich-index'), row_group_size=400, write_page_index=True)
 pq.write_table(rich, name('pyarrow-no-arrow-schema'), store_schema=False)
+huge = pa.array([decimal.Decimal(int(i)) / 100 for i in numbers], pa.decimal256(50, 2))
+pq.write_table(flat.append_column('huge', huge), name('pyarrow-decimal256'))
 pq.write_table(flat, name('pyarrow-v2'), data_page_version='2.0', version='2.6')
 pq.write_table(flat, name('pyarrow-old'), version='1.0', row_group_size=250)
 pq.write_table(flat, name('pyarrow-many-groups'), row_group_size=7, write_page_index=True)
@@ -117,9 +118,10 @@ polars.write_parquet(name('polars-lz4'), compression='lz4', row_group_size=100)
 con = duckdb.connect()
 con.execute("SET TimeZone='UTC'")
 query = """select i id, i / 3 ratio, (i / 7)::decimal(18,3) d, 'n' || i % 20 s, to_timestamp(i) z, [i, null] l, {'a': i} st,
- map {'k': i} m, date '2026-01-01' + i::int d2, (i % 200)::utinyint ub, interval (i) day iv from range(5000) t(i)"""
+ map {'k': i} m, date '2026-01-01' + i::int d2, (i % 200)::utinyint ub from range(5000) t(i)"""
 con.execute(f"copy ({query}) to '{name('duckdb')}' (row_group_size 2048)")
 con.execute(f"copy ({query}) to '{name('duckdb-v2')}' (row_group_size 2048, parquet_version v2, codec zstd)")
 con.execute(f"copy ({query} limit 0) to '{name('duckdb-no-rows')}'")
 con.execute(f"copy (select i::int a, i::varchar b from range(3000) t(i)) to '{name('duckdb-field-ids')}' (field_ids {{a: 4, b: 9}})")
+con.execute(f"copy (select i, interval (i) day iv from range(3000) t(i)) to '{name('duckdb-interval')}'")
 print(json.dumps(made))

@@ -1,0 +1,74 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { readFooter } from '../../src/parquet/footer.js';
+import { projectFile } from '../../src/parquet/project.js';
+import { spliceFile } from '../../src/parquet/splice.js';
+import { serializeThrift } from '../../src/parquet/thrift.js';
+import { sameColumnChunks } from '../../src/parquet/verify.js';
+import { describePython, python } from '../python.js';
+import { SCORE_COLUMNS, writeScores } from './scores-of.js';
+
+const script = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+
+/** What polars does not take from the writer itself. */
+const UNREAD = ['polars pyarrow-decimal256', 'polars duckdb-interval'];
+
+describePython('files by pyarrow, pandas, polars and DuckDB', () => {
+  let folder: string;
+  let names: readonly string[];
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'colonnade-interoperability-'));
+    await mkdir(join(folder, 'source'));
+    names = JSON.parse(await python(script('write_sources.py'), [join(folder, 'source')])) as string[];
+  }, 120_000);
+
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+
+  const check = async (pairs: readonly object[]): Promise<unknown> => {
+    const list = join(folder, 'pairs.json');
+    await writeFile(list, JSON.stringify(pairs));
+    return JSON.parse(await python(script('check_spliced.py'), [list])) as unknown;
+  };
+
+  it('keep their footers byte for byte when they are read and written', async () => {
+    for (const name of names) {
+      const path = join(folder, 'source', name);
+      const footer = await readFooter(path);
+      const bytes = (await readFile(path)).subarray(footer.start, footer.size - 8);
+      expect(serializeThrift(footer.tree).equals(bytes), name).toBe(true);
+    }
+  });
+
+  it('take new columns, after which every reader sees the old ones as they were and the new ones right', async () => {
+    const pairs: object[] = [];
+    for (const [index, name] of names.entries()) {
+      const source = join(folder, 'source', name);
+      const destination = join(folder, `spliced-${name}`);
+      const footer = await readFooter(source);
+      const compression = (['snappy', 'zstd', 'gzip', 'lz4', 'none'] as const)[index % 5]!;
+      const scores = await writeScores(footer, join(folder, `scores-${name}`), 1 + (index % 3), compression);
+      await spliceFile({ source, destination, scores, columns: SCORE_COLUMNS, metadata: { 'colonnade.run_id': 'r1' } });
+      expect(await sameColumnChunks(source, destination), name).toEqual([]);
+      pairs.push({ source, destination });
+    }
+    expect(await check(pairs)).toEqual({ wrong: [], unread: UNREAD });
+  }, 300_000);
+
+  it('are projected to some columns, which every reader sees as they were', async () => {
+    const pairs: object[] = [];
+    for (const name of names) {
+      const source = await readFooter(join(folder, 'source', name));
+      const all = source.schema.children.map((node) => node.name);
+      const columns = all.length < 3 ? [...all].reverse() : all.filter((_, index) => index % 3 !== 1).reverse();
+      const destination = join(folder, `projected-${name}`);
+      const scores = await writeScores(source, join(folder, `scores-${name}`), 2);
+      await projectFile({ source, destination, columns, scores, scoreColumns: SCORE_COLUMNS });
+      pairs.push({ source: source.path, destination, columns });
+    }
+    expect(await check(pairs)).toEqual({ wrong: [], unread: UNREAD });
+  }, 300_000);
+});

@@ -17,16 +17,16 @@ const FLOORS = [
   ['cli', 'server', 'index.ts'],
 ];
 
-/** Packages that only one folder knows. */
-const OWNERS: Readonly<Record<string, string>> = {
-  '@duckdb/node-api': 'source',
-  'onnxruntime-node': 'model',
-  '@bufbuild/protobuf': 'model',
-  'parquet-wasm': 'parquet',
-  yaml: 'pipeline',
-  zod: 'pipeline',
-  yargs: 'cli',
-  pino: 'cli',
+/** Packages that only some folders know: the model's `yaml` reads MLflow's `MLmodel`. */
+const OWNERS: Readonly<Record<string, readonly string[]>> = {
+  '@duckdb/node-api': ['source'],
+  'onnxruntime-node': ['model'],
+  '@bufbuild/protobuf': ['model'],
+  'parquet-wasm': ['parquet'],
+  yaml: ['pipeline', 'model'],
+  zod: ['pipeline'],
+  yargs: ['cli'],
+  pino: ['cli'],
 };
 
 interface Import {
@@ -68,7 +68,7 @@ describe('the import law', () => {
   it('keeps DuckDB, ONNX Runtime and the other engines each in one room', () => {
     const broken = imports
       .map(({ file, room, specifier }) => ({ file: relative(src, file), room, owner: OWNERS[specifier.split('/').slice(0, specifier.startsWith('@') ? 2 : 1).join('/')], specifier }))
-      .filter(({ room, owner }) => owner !== undefined && owner !== room)
+      .filter(({ room, owner }) => owner !== undefined && !owner.includes(room))
       .map(({ file, specifier }) => `${file} imports ${specifier}`);
     expect(broken).toEqual([]);
   });

@@ -21,8 +21,8 @@ export interface Target {
 /** What stands in for a missing value; undefined where a missing value must not reach the model. */
 export type Replacement = number | string | undefined;
 
-/** Bytes of the target that one block of rows covers: stays in the first-level cache while the columns go by. */
-const BLOCK_BYTES = 16 * 1024;
+/** Bytes of the target that one block of rows covers: it stays in the cache while the columns go by. */
+const BLOCK_BYTES = 64 * 1024;
 
 /** Rows of a block in a matrix of the given width. */
 export function blockRows(width: number, bytesPerElement: number): number {

@@ -1,0 +1,191 @@
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Model } from '../../src/model/engine.js';
+import { openModel } from '../../src/model/session.js';
+import { batchOf, fixture, golden, goldens, rejection } from './fixtures.js';
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'colonnade-model-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+async function using<T>(model: Promise<Model>, use: (model: Model) => Promise<T>): Promise<T> {
+  const opened = await model;
+  try {
+    return await use(opened);
+  } finally {
+    await opened.release();
+  }
+}
+
+describe('a model gives what Python gives, bit for bit', () => {
+  it.each(Object.keys(goldens))('%s', async (name) => {
+    const { batch, outputs } = golden(name);
+    await using(openModel(fixture(`${name}.onnx`)), async (model) => {
+      const found = await model.run(batch);
+      expect([...found.keys()].sort()).toEqual([...outputs.keys()].sort());
+      for (const [output, expected] of outputs) {
+        expect(found.get(output), output).toEqual(expected);
+        // toEqual takes 0 and -0 for different, and every NaN for the same: so do bits, but for NaN, which is not there.
+      }
+    });
+  });
+
+  it('also when a file that is known is opened again without probing', async () => {
+    for (const name of ['zipmap_string', 'external', 'picked_label']) {
+      const path = fixture(`${name}.onnx`);
+      const { signature } = await using(openModel(path), (model) => Promise.resolve(model));
+      const { batch, outputs } = golden(name);
+      await using(openModel(path, { signature }), async (model) => {
+        expect(model.signature).toBe(signature);
+        expect(await model.run(batch)).toEqual(outputs);
+      });
+    }
+  });
+});
+
+describe('the signature', () => {
+  it('has the outputs of a ZipMap as matrices with the labels of their columns', async () => {
+    await using(openModel(fixture('zipmap_string.onnx')), (model) => {
+      expect(model.signature).toMatchObject({
+        zipMaps: ['probabilities'],
+        inputs: [{ name: 'X', type: 'float32', shape: [null, 4] }],
+        outputs: [
+          { name: 'label', type: 'string', shape: [null] },
+          { name: 'probabilities', type: 'float32', shape: [null, 3], classes: ['low', 'mid', 'très haut'] },
+        ],
+      });
+      return Promise.resolve();
+    });
+  });
+
+  it('tells real shapes where the file declares wrong ones or none', async () => {
+    await using(openModel(fixture('wrong_shapes.onnx')), (model) => {
+      expect(model.signature.outputs).toEqual([
+        { name: 'label', type: 'int64', shape: [null] },
+        { name: 'Y', type: 'float32', shape: [null, 3] },
+        { name: 'K', type: 'float32', shape: [2, 5] },
+      ]);
+      return Promise.resolve();
+    });
+  });
+
+  it('keeps the declared shapes of a model that cannot score neutral rows', async () => {
+    await using(openModel(fixture('lookup.onnx')), (model) => {
+      expect(model.signature.outputs).toEqual([{ name: 'Y', type: 'float32', shape: [null, 2] }]);
+      return Promise.resolve();
+    });
+  });
+
+  it('says when the batch size is fixed', async () => {
+    await using(openModel(fixture('fixed_batch.onnx')), (model) => {
+      expect(model.signature.inputs[0]!.shape).toEqual([4, 4]);
+      expect(model.signature.outputs[0]!.shape).toEqual([4, 3]);
+      return Promise.resolve();
+    });
+  });
+
+  it('survives JSON', async () => {
+    await using(openModel(fixture('scores_cast.onnx')), (model) => {
+      expect(JSON.parse(JSON.stringify(model.signature))).toEqual(model.signature);
+      return Promise.resolve();
+    });
+  });
+});
+
+describe('running', () => {
+  it('gives only the outputs that were asked for', async () => {
+    const { batch, outputs } = golden('zipmap_int');
+    await using(openModel(fixture('zipmap_int.onnx'), { outputs: ['probabilities'] }), async (model) => {
+      const found = await model.run(batch);
+      expect([...found]).toEqual([['probabilities', outputs.get('probabilities')]]);
+    });
+  });
+
+  it('refuses an output that the model does not have', async () => {
+    const error = await rejection(openModel(fixture('zipmap_int.onnx'), { outputs: ['score'] }));
+    expect(error).toMatchObject({ code: 'MODEL_MISMATCH', phase: 'model' });
+    expect(error.message).toContain('has no output score; it has label, probabilities');
+  });
+
+  it('cuts off the outputs of rows that fill up a fixed batch', async () => {
+    const { batch, outputs } = golden('fixed_batch');
+    await using(openModel(fixture('fixed_batch.onnx')), async (model) => {
+      const found = await model.run({ ...batch, rows: 3 });
+      const expected = outputs.get('Y')!.data as Float32Array;
+      expect(found.get('Y')).toEqual({ type: 'float32', dims: [3, 3], data: expected.subarray(0, 9) });
+    });
+  });
+
+  it('leaves the outputs of an earlier batch alone when its buffers are used again', async () => {
+    const { batch, outputs } = golden('scores_cast');
+    await using(openModel(fixture('scores_cast.onnx')), async (model) => {
+      const first = await model.run(batch);
+      (batch.feeds.get('X')!.data as Float32Array).fill(1);
+      await model.run(batch);
+      expect(first).toEqual(outputs);
+    });
+  });
+
+  it('tells what ONNX Runtime said when the model fails, and can be used on', async () => {
+    const { batch, outputs } = golden('lookup');
+    await using(openModel(fixture('lookup.onnx')), async (model) => {
+      const index = { type: 'int64' as const, dims: [2], data: BigInt64Array.of(9n, 99n) };
+      const error = await rejection(model.run(batchOf(new Map([['index', index]]))));
+      expect(error).toMatchObject({ code: 'MODEL_FAILED', phase: 'model' });
+      expect(error.message).toContain('lookup.onnx failed on a batch of 2 rows');
+      expect(error.message).toContain('indices element out of data bounds');
+      expect(error.message).not.toContain('\n');
+      expect(await model.run(batch)).toEqual(outputs);
+    });
+  });
+
+  it('may be released twice, and says so when it is used after', async () => {
+    const model = await openModel(fixture('lookup.onnx'));
+    await model.release();
+    await model.release();
+    expect(await rejection(model.run(golden('lookup').batch))).toMatchObject({ code: 'INTERNAL' });
+  });
+});
+
+describe('a model that ONNX Runtime cannot run is told with the operator and the way out', () => {
+  it.each([
+    ['custom_operator', 'MODEL_UNSUPPORTED', /com\.example:Blur/],
+    ['unknown_operator', 'MODEL_UNSUPPORTED', /Opset 17 has no operator Blur/],
+    ['double_elu', 'MODEL_UNSUPPORTED', /has no Elu for these types/],
+    ['future_ir', 'MODEL_UNSUPPORTED', /IR version 13 or lower/],
+    ['future_opset', 'MODEL_UNSUPPORTED', /opset \d+ or lower of ai\.onnx/],
+    ['dangling_edge', 'MODEL_INVALID', /onnx\.checker/],
+  ])('%s', async (name, code, hint) => {
+    const error = await rejection(openModel(fixture(`${name}.onnx`)));
+    expect(error.code).toBe(code);
+    expect(error.message).toContain(`${name}.onnx`);
+    expect(error.message).not.toMatch(/\n|onnxruntime_src/);
+    expect(error.hint).toMatch(hint);
+  });
+});
+
+describe('a model that was planned with', () => {
+  it('is refused when its file has changed', async () => {
+    const path = join(folder, 'changed.onnx');
+    await cp(fixture('zipmap_int.onnx'), path);
+    const { signature } = await using(openModel(path), (model) => Promise.resolve(model));
+    await cp(fixture('zipmap_string.onnx'), path);
+    expect(await rejection(openModel(path, { signature }))).toMatchObject({ code: 'MODEL_CHANGED' });
+  });
+
+  it('is refused when its external data has another size', async () => {
+    await cp(fixture('external.onnx'), join(folder, 'external.onnx'));
+    await cp(fixture('external.bin'), join(folder, 'external.bin'));
+    const path = join(folder, 'external.onnx');
+    const { signature } = await using(openModel(path), (model) => Promise.resolve(model));
+    await writeFile(
+      join(folder, 'external.bin'),
+      Buffer.concat([await readFile(fixture('external.bin')), Buffer.alloc(1)]),
+    );
+    expect(await rejection(openModel(path, { signature }))).toMatchObject({ code: 'MODEL_CHANGED' });
+  });
+});

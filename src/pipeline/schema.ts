@@ -75,7 +75,7 @@ const source = mapping({
     .describe('Columns that name a row: they stand beside predictions and quarantined rows.'),
   where: text('an SQL condition')
     .optional()
-    .describe('One SQL condition over the columns of the source. Other rows are not scored; they stay in the output.'),
+    .describe('One SQL condition over the columns of the source. Other rows are not scored; an append keeps them, without predictions.'),
 }).describe('The data that is scored.');
 
 const feature = z.union(
@@ -124,7 +124,7 @@ const output = z.union(
       reduce: oneOf(REDUCTIONS)
         .optional()
         .describe(
-          'One number out of all columns: max, the largest; argmax, the class of the largest; margin, the largest less the second; entropy, in nats.',
+          'One number out of all columns: max, the largest; argmax, the position of the largest; margin, the largest less the second; entropy, in nats.',
         ),
       as: oneOf(['list']).optional().describe('All columns, as a list.'),
     }).describe('A part of a model output: at most one of class, index, reduce and as.'),

@@ -29,7 +29,6 @@ describe('a model gives what Python gives, bit for bit', () => {
       expect([...found.keys()].sort()).toEqual([...outputs.keys()].sort());
       for (const [output, expected] of outputs) {
         expect(found.get(output), output).toEqual(expected);
-        // toEqual takes 0 and -0 for different, and every NaN for the same: so do bits, but for NaN, which is not there.
       }
     });
   });

@@ -3,13 +3,42 @@
  * memory; offsets of lists and texts are built anew, as Arrow lays them out in another way.
  */
 import type { DuckDBDataChunk, DuckDBVector } from '@duckdb/node-api';
-import { Data, Field, Float32, Float64, Int16, Int32, Int64, Int8, List, RecordBatch, Schema, Struct, Uint16, Uint32, Uint64, Uint8, Utf8, type DataType } from 'apache-arrow';
+import {
+  Data,
+  Field,
+  Float32,
+  Float64,
+  Int16,
+  Int32,
+  Int64,
+  Int8,
+  List,
+  RecordBatch,
+  Schema,
+  Struct,
+  Uint16,
+  Uint32,
+  Uint64,
+  Uint8,
+  Utf8,
+  type DataType,
+} from 'apache-arrow';
 import { ColonnadeError } from '../errors.js';
 import type { ElementType } from '../plan/facts.js';
 import type { ProjectedColumn } from '../plan/plan.js';
 import { utf8Values } from './text.js';
 
-type Numbers = Float32Array | Float64Array | Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array | BigInt64Array | BigUint64Array;
+type Numbers =
+  | Float32Array
+  | Float64Array
+  | Int8Array
+  | Uint8Array
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | BigInt64Array
+  | BigUint64Array;
 
 /** Arrow's type and the array that DuckDB's vector has for it. Bools are read as bytes. */
 const NUMBERS = {
@@ -83,19 +112,24 @@ function numberData(column: ProjectedColumn, vector: RawVector, rows: number, ch
   const { items } = vector;
   if (!(items instanceof Values)) throw otherType(column, vector);
   const validity = validityOf(vector, rows, chunk);
-  return new Data(type, 0, rows, validity.nullCount, [undefined, held(items, chunk), validity.bitmap] as never);
+  return new Data(type, 0, rows, validity.nullCount, [
+    undefined,
+    held(items, chunk),
+    validity.bitmap ?? NO_BITMAP,
+  ] as never);
 }
 
 function textData(column: ProjectedColumn, vector: RawVector, rows: number, chunk: DuckDBDataChunk): Data {
   if (vector.dataView === undefined) throw otherType(column, vector);
   const validity = validityOf(vector, rows, chunk);
   const { offsets, bytes } = utf8Values(vector.dataView, rows, validity.bitmap);
-  return new Data(new Utf8(), 0, rows, validity.nullCount, [offsets, bytes, validity.bitmap] as never);
+  return new Data(new Utf8(), 0, rows, validity.nullCount, [offsets, bytes, validity.bitmap ?? NO_BITMAP] as never);
 }
 
 function listData(column: ProjectedColumn, vector: RawVector, rows: number, chunk: DuckDBDataChunk): Data {
   const { entryData, childData } = vector;
-  if (entryData === undefined || childData === undefined || column.element === 'string') throw otherType(column, vector);
+  if (entryData === undefined || childData === undefined || column.element === 'string')
+    throw otherType(column, vector);
   const [childType, Values] = NUMBERS[column.element];
   if (!(childData.items instanceof Values)) throw otherType(column, vector);
   const validity = validityOf(vector, rows, chunk);
@@ -106,12 +140,34 @@ function listData(column: ProjectedColumn, vector: RawVector, rows: number, chun
   let child: Data;
   if (offsets !== undefined) {
     const childValidity = validityOf(childData, count, chunk);
-    child = new Data(childType, 0, count, childValidity.nullCount, [undefined, held(childData.items, chunk), childValidity.bitmap] as never);
-    return new Data(new List(new Field('item', childType, true)), 0, rows, validity.nullCount, [offsets, undefined, validity.bitmap] as never, [child]);
+    child = new Data(childType, 0, count, childValidity.nullCount, [
+      undefined,
+      held(childData.items, chunk),
+      childValidity.bitmap ?? NO_BITMAP,
+    ] as never);
+    return new Data(
+      new List(new Field('item', childType, true)),
+      0,
+      rows,
+      validity.nullCount,
+      [offsets, undefined, validity.bitmap ?? NO_BITMAP] as never,
+      [child],
+    );
   }
   const gathered = gatherLists(entries, rows, validity.bitmap, childData, count, chunk);
-  child = new Data(childType, 0, gathered.values.length, gathered.nullCount, [undefined, gathered.values, gathered.bitmap] as never);
-  return new Data(new List(new Field('item', childType, true)), 0, rows, validity.nullCount, [gathered.offsets, undefined, validity.bitmap] as never, [child]);
+  child = new Data(childType, 0, gathered.values.length, gathered.nullCount, [
+    undefined,
+    gathered.values,
+    gathered.bitmap ?? NO_BITMAP,
+  ] as never);
+  return new Data(
+    new List(new Field('item', childType, true)),
+    0,
+    rows,
+    validity.nullCount,
+    [gathered.offsets, undefined, validity.bitmap ?? NO_BITMAP] as never,
+    [child],
+  );
 }
 
 /** Arrow's offsets of lists that lie one after the other; undefined where they do not. A list that is NULL is empty. */
@@ -143,7 +199,14 @@ function totalLength(entries: Uint32Array, rows: number, valid: Uint8Array | und
 }
 
 /** Lists that lie in another order than their rows (a constant that all rows share, for one) are copied into it. */
-function gatherLists(entries: Uint32Array, rows: number, valid: Uint8Array | undefined, child: RawVector, count: number, chunk: DuckDBDataChunk) {
+function gatherLists(
+  entries: Uint32Array,
+  rows: number,
+  valid: Uint8Array | undefined,
+  child: RawVector,
+  count: number,
+  chunk: DuckDBDataChunk,
+) {
   const total = totalLength(entries, rows, valid);
   const items = child.items!;
   const childValid = validityOf(child, count, chunk).bitmap;
@@ -171,7 +234,11 @@ function gatherLists(entries: Uint32Array, rows: number, valid: Uint8Array | und
  * DuckDB's validity is 64 rows a word, least significant bit first; on a little-endian machine these are the bytes of
  * Arrow's bitmap. Where no row is NULL there is no bitmap, whether DuckDB keeps one or not.
  */
-function validityOf(vector: RawVector, rows: number, chunk: DuckDBDataChunk): { readonly bitmap?: Uint8Array; readonly nullCount: number } {
+function validityOf(
+  vector: RawVector,
+  rows: number,
+  chunk: DuckDBDataChunk,
+): { readonly bitmap?: Uint8Array; readonly nullCount: number } {
   const words = vector.validity.data;
   if (words === null) return { nullCount: 0 };
   const bitmap = new Uint8Array(words.buffer, words.byteOffset, Math.ceil(rows / 8));
@@ -188,6 +255,9 @@ function validRows(bitmap: Uint8Array, rows: number): number {
   return rest === 0 ? count : count + BITS[bitmap[whole]! & ((1 << rest) - 1)]!;
 }
 
+/** What apache-arrow's own Data has where no value is NULL. */
+const NO_BITMAP = new Uint8Array(0);
+
 /** Set bits of every byte. */
 const BITS = Uint8Array.from({ length: 256 }, (_, byte) => byte.toString(2).replaceAll('0', '').length);
 
@@ -201,8 +271,12 @@ function isValid(valid: Uint8Array | undefined, row: number): boolean {
 }
 
 function otherType(column: ProjectedColumn, vector: RawVector): ColonnadeError {
-  return new ColonnadeError('INTERNAL', `column ${column.name} was planned as ${column.element} and read as ${vector.constructor.name}`, {
-    phase: 'source',
-    hint: 'report this with the pipeline and the types of the source’s columns',
-  });
+  return new ColonnadeError(
+    'INTERNAL',
+    `column ${column.name} was planned as ${column.element} and read as ${vector.constructor.name}`,
+    {
+      phase: 'source',
+      hint: 'report this with the pipeline and the types of the source’s columns',
+    },
+  );
 }

@@ -16,7 +16,12 @@ export interface Blame {
  * Tries the expressions one by one, then halves the range down to one row: about 20 small queries, once, on the way to
  * an error. Undefined where no expression fails on its own.
  */
-export async function blame(connection: DuckDBConnection, scan: string, expressions: readonly string[], range: SliceRange): Promise<Blame | undefined> {
+export async function blame(
+  connection: DuckDBConnection,
+  scan: string,
+  expressions: readonly string[],
+  range: SliceRange,
+): Promise<Blame | undefined> {
   for (const [column, sql] of expressions.entries()) {
     const fails = async (from: number, to: number): Promise<unknown> => {
       // The hash makes DuckDB compute every value; a mere count would not.

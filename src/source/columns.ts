@@ -16,14 +16,20 @@ export async function describeColumns(
   file: ScannedFile,
   hiveTypes: Readonly<Record<string, string>>,
 ): Promise<SourceColumn[]> {
-  const described = await database.rows(`DESCRIBE SELECT * FROM ${scanSql(file, {})}`, { file: file.path }).catch((error: unknown) => {
-    if (!(error instanceof ColonnadeError) || !error.message.includes(`column named ${ROW_NUMBER}`)) throw error;
-    throw new ColonnadeError('COLUMN_AMBIGUOUS', `${file.path} has a column ${ROW_NUMBER}, the name that DuckDB gives to the position of a row`, {
-      phase: 'source',
-      hint: 'rename the column in the source',
-      cause: error,
+  const described = await database
+    .rows(`DESCRIBE SELECT * FROM ${scanSql(file, {})}`, { file: file.path })
+    .catch((error: unknown) => {
+      if (!(error instanceof ColonnadeError) || !error.message.includes(`column named ${ROW_NUMBER}`)) throw error;
+      throw new ColonnadeError(
+        'COLUMN_AMBIGUOUS',
+        `${file.path} has a column ${ROW_NUMBER}, the name that DuckDB gives to the position of a row`,
+        {
+          phase: 'source',
+          hint: 'rename the column in the source',
+          cause: error,
+        },
+      );
     });
-  });
   const own = described
     .map(({ column_name, column_type }) => ({ name: String(column_name), type: String(column_type), hive: false }))
     .filter(({ name }) => name !== ROW_NUMBER);

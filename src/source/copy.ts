@@ -1,4 +1,10 @@
-/** Writes the result of a query as Parquet. */
+/**
+ * Writes the result of a query as Parquet.
+ *
+ * With `partitionBy` and one thread, each partition is one file (up to 1,000 partitions), its rows keep their order, and
+ * the same input gives the same bytes. With two threads DuckDB 1.5 still writes one file a partition, but rows come in
+ * another order each time.
+ */
 import type { Compression } from '../pipeline/pipeline.js';
 import { quoteIdentifier, quoteString } from '../plan/sql.js';
 import type { Database } from './database.js';
@@ -22,7 +28,12 @@ export interface CopyOptions {
  * @returns rows written.
  * @throws ColonnadeError `DISK_FULL`, `IO_FAILED`, `OUT_OF_MEMORY`, and what reading the sources throws.
  */
-export async function copyTo(database: Database, select: string, target: string, options: CopyOptions): Promise<number> {
+export async function copyTo(
+  database: Database,
+  select: string,
+  target: string,
+  options: CopyOptions,
+): Promise<number> {
   const [row] = await database.rows(copySql(select, target, options), { target });
   return Number(row?.['Count'] ?? 0);
 }

@@ -16,6 +16,12 @@ export interface DatabaseOptions {
   readonly spillDirectory: string;
   /** Bytes that may be spilled; 16 times the memory limit when absent. */
   readonly spillLimit?: number;
+  /**
+   * Rows after which a COPY with PARTITION_BY hands on what it has gathered; 122,880 when absent. With one thread rows
+   * keep their order within each partition if this is at most the row-group size: DuckDB 1.5 puts what is left of a
+   * full row group behind the rows of the next.
+   */
+  readonly partitionFlushRows?: number;
   /** Absolute files and folders that may be read. */
   readonly readable: readonly string[];
   /** Absolute folders that may be written to (and read). */
@@ -53,6 +59,9 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       autoinstall_known_extensions: 'false',
       autoload_known_extensions: 'false',
       temp_directory: options.spillDirectory,
+      partitioned_write_flush_threshold: String(options.partitionFlushRows ?? 122_880),
+      // Beyond it, files of partitions are closed and others begun beside them: many files where few were meant.
+      partitioned_write_max_open_files: '1000',
       max_temp_directory_size: bytes(options.spillLimit ?? 16 * options.memoryLimit),
     });
     const connection = await instance.connect();
@@ -68,7 +77,10 @@ async function lockDown(options: DatabaseOptions): Promise<string[]> {
   const files: string[] = [];
   const folders = [...options.writable];
   for (const path of options.readable) {
-    const folder = await stat(path).then((entry) => entry.isDirectory(), () => false);
+    const folder = await stat(path).then(
+      (entry) => entry.isDirectory(),
+      () => false,
+    );
     (folder ? folders : files).push(path);
   }
   const list = (paths: readonly string[]): string => `[${paths.map(quoteString).join(', ')}]`;
@@ -130,7 +142,9 @@ class OpenDatabase implements Database {
   async #single(sql: string): Promise<DuckDBMaterializedResult> {
     const statements = await this.#connection.extractStatements(sql);
     if (statements.count !== 1) {
-      throw new ColonnadeError('INTERNAL', `${statements.count} statements where one is needed: ${sql}`, { phase: 'source' });
+      throw new ColonnadeError('INTERNAL', `${statements.count} statements where one is needed: ${sql}`, {
+        phase: 'source',
+      });
     }
     const statement = await statements.prepare(0);
     try {

@@ -47,10 +47,18 @@ export function readFault(error: unknown): DuckDBFault {
 }
 
 /** Kinds of errors that come from computing a value of a row. */
-const VALUE_FAULTS = new Set(['Conversion', 'Out of Range', 'Mismatch Type', 'Divide by Zero', 'Decimal', 'Invalid Type']);
+const VALUE_FAULTS = new Set([
+  'Conversion',
+  'Out of Range',
+  'Mismatch Type',
+  'Divide by Zero',
+  'Decimal',
+  'Invalid Type',
+]);
 const STATEMENT_FAULTS = new Set(['Binder', 'Catalog', 'Parser', 'Syntax']);
 /** DuckDB has no kind of its own for a broken Parquet file. */
-const BROKEN_FILE = /parquet|failed to read file|magic bytes|decompress|thrift|TProtocol|page|dictionary|out of buffer|read beyond|RLE|varint|snappy|zstd|gzip|lz4|brotli/i;
+const BROKEN_FILE =
+  /parquet|failed to read file|magic bytes|decompress|thrift|TProtocol|page|dictionary|out of buffer|read beyond|RLE|varint|snappy|zstd|gzip|lz4|brotli/i;
 
 /** True where the fault lies in a value of a row, or may: then the expression that computes it can be told. */
 export function isValueFault(fault: DuckDBFault): boolean {
@@ -68,28 +76,56 @@ export function duckdbError(error: unknown, context: QueryContext = {}): Colonna
 
   if (fault.type === 'Out of Memory') {
     if (/max_temp_directory_size|temporary directory|temp directory/i.test(fault.message)) {
-      return told('DISK_FULL', `the folder for spilled data is full${place}: ${said}`, 'free some space there, or raise run.memory so that less is spilled');
+      return told(
+        'DISK_FULL',
+        `the folder for spilled data is full${place}: ${said}`,
+        'free some space there, or raise run.memory so that less is spilled',
+      );
     }
-    return told('OUT_OF_MEMORY', `DuckDB needs more memory than it may use${place}: ${said}`, 'raise run.memory in the pipeline, or write the source with smaller row groups');
+    return told(
+      'OUT_OF_MEMORY',
+      `DuckDB needs more memory than it may use${place}: ${said}`,
+      'raise run.memory in the pipeline, or write the source with smaller row groups',
+    );
   }
   if (/no space left|disk full|ENOSPC|quota exceeded/i.test(fault.message)) {
     return told('DISK_FULL', `the disk is full${place}: ${said}`, 'free some space, then run it again');
   }
   if (isGone(fault)) {
-    return told('INPUT_GONE', `${context.file ?? 'a file'} is not there any more: ${said}`, 'let nothing remove or move the source during a run; then run it again');
+    return told(
+      'INPUT_GONE',
+      `${context.file ?? 'a file'} is not there any more: ${said}`,
+      'let nothing remove or move the source during a run; then run it again',
+    );
   }
   if (isValueFault(fault)) {
     const subject = context.expression ?? 'an expression';
-    return told('SQL_FAILED', `${subject} failed${place}: ${said}`, 'make it NULL where it has no value: TRY_CAST(… AS …) for casts, try(…) for anything else');
+    return told(
+      'SQL_FAILED',
+      `${subject} failed${place}: ${said}`,
+      'make it NULL where it has no value: TRY_CAST(… AS …) for casts, try(…) for anything else',
+    );
   }
   if (STATEMENT_FAULTS.has(fault.type) && context.expression !== undefined) {
-    return told('SQL_INVALID', `${context.expression}: ${said}`, 'write one SQL expression of DuckDB over the columns of the source');
+    return told(
+      'SQL_INVALID',
+      `${context.expression}: ${said}`,
+      'write one SQL expression of DuckDB over the columns of the source',
+    );
   }
   if (context.file !== undefined && isBroken(fault)) {
-    return told('BAD_PARQUET', `${context.file} cannot be read${rowsOf(context)}: ${said}`, 'write the file again, or take it out of source.path');
+    return told(
+      'BAD_PARQUET',
+      `${context.file} cannot be read${rowsOf(context)}: ${said}`,
+      'write the file again, or take it out of source.path',
+    );
   }
   if (fault.type === 'IO' || fault.type === 'Permission') {
-    return told('IO_FAILED', `reading or writing failed${place}: ${said}`, 'check the disk and the permissions; then run it again');
+    return told(
+      'IO_FAILED',
+      `reading or writing failed${place}: ${said}`,
+      'check the disk and the permissions; then run it again',
+    );
   }
   return told('INTERNAL', `DuckDB failed${place}: ${said}`, 'run it again; if it stays, report it');
 }
@@ -101,7 +137,11 @@ function isGone(fault: DuckDBFault): boolean {
 /** Reading past the end of a file that was cut off is an IO error; a disk that fails is one as well, and says so. */
 function isBroken({ type, message }: DuckDBFault): boolean {
   if (type === 'IO') return /could not read|read enough|not enough|end of file/i.test(message);
-  return ['Invalid Input', 'Serialization', 'Not implemented', 'Binder', 'Invalid', 'Unknown', 'INTERNAL', 'FATAL'].includes(type) && BROKEN_FILE.test(message);
+  return (
+    ['Invalid Input', 'Serialization', 'Not implemented', 'Binder', 'Invalid', 'Unknown', 'INTERNAL', 'FATAL'].includes(
+      type,
+    ) && BROKEN_FILE.test(message)
+  );
 }
 
 function rowsOf({ rows }: QueryContext): string {

@@ -23,9 +23,9 @@ export interface ExpressionSource {
 }
 
 /** Classes of nodes that compute a value from values. */
-const VALUE_CLASSES: ReadonlySet<string> = new Set([
-  'BETWEEN', 'CASE', 'CAST', 'COLLATE', 'COLUMN_REF', 'COMPARISON', 'CONJUNCTION', 'CONSTANT', 'FUNCTION', 'LAMBDA', 'OPERATOR', 'TYPE',
-]); // prettier-ignore
+const VALUE_CLASSES: ReadonlySet<string> = new Set(
+  'BETWEEN CASE CAST COLLATE COLUMN_REF COMPARISON CONJUNCTION CONSTANT FUNCTION LAMBDA OPERATOR TYPE'.split(' '),
+);
 
 /** What the other classes are, and the way out. */
 const OTHER_CLASSES: Readonly<Record<string, readonly [what: string, hint: string]>> = {
@@ -94,7 +94,9 @@ async function bind(
     const fault = readFault((error as Error).cause ?? error);
     const [said = fault.message] = fault.message.split('\n');
     const bytes = fault.position === undefined ? undefined : fault.position - prefix.length;
-    return [invalid(said, 'see DuckDB’s documentation for the functions and casts that there are', charactersAt(sql, bytes))];
+    return [
+      invalid(said, 'see DuckDB’s documentation for the functions and casts that there are', charactersAt(sql, bytes)),
+    ];
   }
 }
 
@@ -132,7 +134,10 @@ class ExpressionWalk {
   #node(node: SyntaxNode, parameters: ReadonlySet<string>): void {
     const at = locationOf(node, this.#sql);
     if (!VALUE_CLASSES.has(node.class) || node.type === 'GROUPING_FUNCTION' || node.type === 'OPERATOR_UNPACK') {
-      const [what, hint] = OTHER_CLASSES[node.class] ?? [node.type.toLowerCase(), 'use columns, operators and scalar functions'];
+      const [what, hint] = OTHER_CLASSES[node.class] ?? [
+        node.type.toLowerCase(),
+        'use columns, operators and scalar functions',
+      ];
       // The star inside *COLUMNS(*) says what is wrong better than the asterisk before it.
       if (node.type === 'OPERATOR_UNPACK') this.#fields(node, parameters);
       else this.findings.push(forbidden(`${what} cannot stand in an expression`, hint, at));
@@ -171,9 +176,11 @@ class ExpressionWalk {
     const name = nameOf(node);
     const children = (node['children'] ?? []) as readonly SyntaxNode[];
     const facts = this.#functions.get(name);
-    const schema = String(node['schema'] ?? '');
-    if (schema !== '' && schema !== 'main') {
-      this.findings.push(forbidden(`${schema}.${name}(…) names a function of another schema`, `write ${name}(${schema}, …) where a column is meant`, at));
+    const schema = (node['schema'] as string | undefined) ?? '';
+    // The parser itself writes `main` before functions that it makes of syntax, `extract(…)` for one.
+    if ((schema !== '' && schema !== 'main') || (node['catalog'] ?? '') !== '') {
+      const hint = `write ${name}(${schema}, …) where ${schema} is a column`;
+      this.findings.push(forbidden(`${schema}.${name}(…) names a function of a schema`, hint, at));
       return;
     }
     const objection = objectionTo(name, children.length, facts, at);
@@ -182,7 +189,9 @@ class ExpressionWalk {
       return;
     }
     if (node['distinct'] === true || (node['filter'] ?? null) !== null || ordersOf(node).length > 0) {
-      this.findings.push(forbidden(`DISTINCT, FILTER and ORDER BY in ${name}(…) belong to aggregates`, 'use scalar functions', at));
+      this.findings.push(
+        forbidden(`DISTINCT, FILTER and ORDER BY in ${name}(…) belong to aggregates`, 'use scalar functions', at),
+      );
       return;
     }
     children.forEach((child, i) => {
@@ -199,7 +208,7 @@ function isNode(value: unknown): value is SyntaxNode {
 }
 
 function nameOf(node: SyntaxNode): string {
-  return String(node['function_name']).toLowerCase();
+  return (node['function_name'] as string).toLowerCase();
 }
 
 function ordersOf(node: SyntaxNode): readonly unknown[] {
@@ -215,7 +224,8 @@ function lambdaParameters(lhs: unknown): string[] {
 
 function functionNames(value: unknown, names = new Set<string>()): Set<string> {
   if (isNode(value) && value.class === 'FUNCTION') names.add(nameOf(value));
-  if (typeof value === 'object' && value !== null) for (const field of Object.values(value)) functionNames(field, names);
+  if (typeof value === 'object' && value !== null)
+    for (const field of Object.values(value)) functionNames(field, names);
   return names;
 }
 
@@ -245,5 +255,5 @@ function problemOf(key: string, sql: string, finding: Finding): Problem {
 function excerptOf(sql: string, at: number): string {
   const start = sql.lastIndexOf('\n', at - 1) + 1;
   const [line = ''] = sql.slice(start).split('\n');
-  return `  ${line}\n  ${' '.repeat([...sql.slice(start, at)].length)}^`;
+  return `  ${line}\n  ${' '.repeat(at - start)}^`;
 }

@@ -52,7 +52,9 @@ export async function findFiles(paths: readonly string[]): Promise<FoundFile[]> 
   const found = new Map<string, FoundFile>();
   for (const given of paths) {
     const candidates = await candidatesOf(resolve(given), given);
-    const files = candidates.map(foundFile).sort((a, b) => Buffer.compare(Buffer.from(a.relativePath), Buffer.from(b.relativePath)));
+    const files = candidates
+      .map(foundFile)
+      .sort((a, b) => Buffer.compare(Buffer.from(a.relativePath), Buffer.from(b.relativePath)));
     for (const file of files) if (!found.has(file.path)) found.set(file.path, file);
   }
   const files = [...found.values()];
@@ -66,22 +68,36 @@ async function candidatesOf(path: string, given: string): Promise<Candidate[]> {
   if (entry?.isFile() === true) return [{ path, root: dirname(path), hiveAboveRoot: true }];
   if (entry?.isDirectory() === true) {
     const files = await walk(path);
-    if (files.length === 0) throw noInput(`no Parquet files in ${path} (looked for ${LOOKED_FOR} at any depth)`, await contents(path));
+    if (files.length === 0)
+      throw noInput(`no Parquet files in ${path} (looked for ${LOOKED_FOR} at any depth)`, await contents(path));
     return files.map((file) => ({ path: file, root: path, hiveAboveRoot: false }));
   }
-  if (entry !== null) throw noInput(`${path} is neither a file nor a folder`, 'name a Parquet file, a folder or a glob');
+  if (entry !== null)
+    throw noInput(`${path} is neither a file nor a folder`, 'name a Parquet file, a folder or a glob');
   if (isDynamicPattern(given)) return globbed(path);
   const parent = await nearestFolder(path);
-  throw noInput(`${path} does not exist`, parent === dirname(path) ? await contents(parent) : `the nearest folder that exists is ${parent}`);
+  throw noInput(
+    `${path} does not exist`,
+    parent === dirname(path) ? await contents(parent) : `the nearest folder that exists is ${parent}`,
+  );
 }
 
 async function globbed(pattern: string): Promise<Candidate[]> {
   const root = fixedPart(pattern);
   if ((await statOrNull(root)) === null) {
-    throw noInput(`nothing matches ${pattern}: the folder ${root} does not exist`, `the nearest folder that exists is ${await nearestFolder(root)}`);
+    throw noInput(
+      `nothing matches ${pattern}: the folder ${root} does not exist`,
+      `the nearest folder that exists is ${await nearestFolder(root)}`,
+    );
   }
   const inRoot = slashed(relative(root, pattern));
-  const matches = await glob(inRoot, { cwd: root, absolute: true, onlyFiles: false, dot: false, expandDirectories: false }).catch((error: unknown) => {
+  const matches = await glob(inRoot, {
+    cwd: root,
+    absolute: true,
+    onlyFiles: false,
+    dot: false,
+    expandDirectories: false,
+  }).catch((error: unknown) => {
     throw unreadable(root, error);
   });
   // `*` alone means data, whatever else lies there; a pattern with a dot, as in `*.snappy`, names its files itself.
@@ -118,17 +134,22 @@ async function walk(folder: string, above: ReadonlySet<string> = new Set()): Pro
 function foundFile({ path, root, hiveAboveRoot }: Candidate): FoundFile {
   const relativePath = slashed(relative(root, path));
   const above: string[] = [];
-  for (let folder = root; hiveAboveRoot && hiveSegment(basename(folder)) !== null; folder = dirname(folder)) above.unshift(basename(folder));
+  for (let folder = root; hiveAboveRoot && hiveSegment(basename(folder)) !== null; folder = dirname(folder))
+    above.unshift(basename(folder));
   const hive: Record<string, string | null> = {};
   for (const folder of [...above, ...relativePath.split('/').slice(0, -1)]) {
     const column = hiveSegment(folder);
     if (column === null) continue;
     const other = Object.keys(hive).find((name) => name.toLowerCase() === column.name.toLowerCase());
     if (other !== undefined) {
-      throw new ColonnadeError('COLUMN_AMBIGUOUS', `${path}: two folders on the way to it stand for the column ${column.name}`, {
-        phase: 'source',
-        hint: 'rename one of them',
-      });
+      throw new ColonnadeError(
+        'COLUMN_AMBIGUOUS',
+        `${path}: two folders on the way to it stand for the column ${column.name}`,
+        {
+          phase: 'source',
+          hint: 'rename one of them',
+        },
+      );
     }
     hive[column.name] = column.value;
   }
@@ -141,10 +162,14 @@ function refuseSameNames(files: readonly FoundFile[]): void {
   for (const file of files) {
     const other = names.get(file.relativePath);
     if (other !== undefined) {
-      throw new ColonnadeError('NO_INPUT', `two files of the source have the same place in the output, ${file.relativePath}: ${other.path} and ${file.path}`, {
-        phase: 'source',
-        hint: 'name the folder above both as source.path, or a glob that starts there',
-      });
+      throw new ColonnadeError(
+        'NO_INPUT',
+        `two files of the source have the same place in the output, ${file.relativePath}: ${other.path} and ${file.path}`,
+        {
+          phase: 'source',
+          hint: 'name the folder above both as source.path, or a glob that starts there',
+        },
+      );
     }
     names.set(file.relativePath, file);
   }
@@ -163,7 +188,8 @@ function isParquetName(name: string): boolean {
 /** The folders of a glob up to the first that holds a wildcard. */
 function fixedPart(pattern: string): string {
   let fixed = dirname(pattern);
-  for (let folder = fixed; dirname(folder) !== folder; folder = dirname(folder)) if (isDynamicPattern(basename(folder))) fixed = dirname(folder);
+  for (let folder = fixed; dirname(folder) !== folder; folder = dirname(folder))
+    if (isDynamicPattern(basename(folder))) fixed = dirname(folder);
   return fixed;
 }
 

@@ -36,10 +36,14 @@ export function sameHiveColumns(files: readonly FoundFile[]): void {
   const other = files.find((file) => columnsOf(file) !== columnsOf(first));
   if (other === undefined) return;
   const words = (file: FoundFile): string => `${file.path} (${columnsOf(file) === '' ? 'none' : columnsOf(file)})`;
-  throw new ColonnadeError('SCHEMA_DRIFT', `the files of the source differ in the columns of their hive folders: ${words(first)}, ${words(other)}`, {
-    phase: 'source',
-    hint: 'read them in runs of their own, or bring the folders into one layout',
-  });
+  throw new ColonnadeError(
+    'SCHEMA_DRIFT',
+    `the files of the source differ in the columns of their hive folders: ${words(first)}, ${words(other)}`,
+    {
+      phase: 'source',
+      hint: 'read them in runs of their own, or bring the folders into one layout',
+    },
+  );
 }
 
 const INT64_MIN = -(2n ** 63n);

@@ -10,7 +10,7 @@ import { runInNewContext } from 'node:vm';
 /** A minor collection passes over what has outlived two of them, as a slice may on which the model works long. */
 const BYTES_BETWEEN_MAJOR = 64 * 2 ** 20;
 
-type Collect = (options?: { readonly type: 'minor' | 'major' }) => void;
+type Collect = (options?: { readonly type: 'minor' }) => void;
 
 /** Frees results that nothing refers to any more. */
 export class Reclaimer {
@@ -28,7 +28,9 @@ export class Reclaimer {
     this.#bytes += bytes;
     const major = this.#bytes >= BYTES_BETWEEN_MAJOR;
     if (major) this.#bytes = 0;
-    this.#collect({ type: major ? 'major' : 'minor' });
+    // Without options it is a full collection; `{ type: 'major' }` was seen to leave results behind.
+    if (major) this.#collect();
+    else this.#collect({ type: 'minor' });
     // Node runs the finalizers, which do the freeing, in a turn of their own.
     await setImmediate();
   }

@@ -21,10 +21,9 @@ export const ROW_NUMBER = 'file_row_number';
  * constants. A hive column that the file itself has too must not be in `hiveTypes`: the file's own column counts
  * (`describeColumns` tells which are left).
  */
-export function scanSql(
-  file: ScannedFile,
-  hiveTypes: Readonly<Record<string, string>>,
-): string {
-  const constants = Object.entries(hiveTypes).map(([name, type]) => `, ${hiveLiteral(file.hive[name], type)} AS ${quoteIdentifier(name)}`);
+export function scanSql(file: ScannedFile, hiveTypes: Readonly<Record<string, string>>): string {
+  const constants = Object.entries(hiveTypes).map(
+    ([name, type]) => `, ${hiveLiteral(file.hive[name], type)} AS ${quoteIdentifier(name)}`,
+  );
   return `(SELECT *${constants.join('')} FROM read_parquet(${quoteString(file.path)}, file_row_number = true, hive_partitioning = false))`;
 }

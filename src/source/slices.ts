@@ -2,6 +2,7 @@
 import type { DuckDBConnection, DuckDBMaterializedResult } from '@duckdb/node-api';
 import type { RecordBatch } from 'apache-arrow';
 import { ColonnadeError } from '../errors.js';
+import type { ElementType } from '../plan/facts.js';
 import type { ProjectedColumn } from '../plan/plan.js';
 import { BatchReader } from './arrow-batch.js';
 import type { Database } from './database.js';
@@ -57,7 +58,7 @@ export async function* readSlices(database: Database, request: SliceRequest): As
   signal?.throwIfAborted();
   const reader = new BatchReader(projection);
   const reclaimer = new Reclaimer();
-  const rowBytes = projection.reduce((sum, { element, listLength }) => sum + (BYTES[element] ?? TEXT_BYTES) * (listLength ?? 1), 8);
+  const rowBytes = projection.reduce((sum, { element, listLength }) => sum + BYTES[element] * (listLength ?? 1), 8);
   const connection = await database.connect();
   const interrupt = (): void => {
     connection.interrupt();
@@ -66,11 +67,13 @@ export async function* readSlices(database: Database, request: SliceRequest): As
   let ahead: Promise<DuckDBMaterializedResult> | undefined;
   try {
     for (const [i, range] of ranges.entries()) {
-      const result: DuckDBMaterializedResult = await (ahead ?? query(connection, request, range)).catch(async (error: unknown) => {
-        ahead = undefined;
-        signal?.throwIfAborted();
-        throw await explain(connection, request, range, error);
-      });
+      const result: DuckDBMaterializedResult = await (ahead ?? query(connection, request, range)).catch(
+        async (error: unknown) => {
+          ahead = undefined;
+          signal?.throwIfAborted();
+          throw await explain(connection, request, range, error);
+        },
+      );
       signal?.throwIfAborted();
       const next = ranges[i + 1];
       ahead = next === undefined ? undefined : query(connection, request, next);
@@ -93,12 +96,26 @@ export async function* readSlices(database: Database, request: SliceRequest): As
 }
 
 /** Bytes of a value, and of a text on average, for the measure of what a slice holds. */
-const BYTES: Readonly<Record<string, number>> = {
-  float32: 4, float64: 8, int8: 1, uint8: 1, int16: 2, uint16: 2, int32: 4, uint32: 4, int64: 8, uint64: 8, bool: 1,
-}; // prettier-ignore
-const TEXT_BYTES = 32;
+const BYTES: Readonly<Record<ElementType, number>> = {
+  float32: 4,
+  float64: 8,
+  int8: 1,
+  uint8: 1,
+  int16: 2,
+  uint16: 2,
+  int32: 4,
+  uint32: 4,
+  int64: 8,
+  uint64: 8,
+  bool: 1,
+  string: 32,
+};
 
-function query(connection: DuckDBConnection, { file, hiveTypes, projection }: SliceRequest, range: SliceRange): Promise<DuckDBMaterializedResult> {
+function query(
+  connection: DuckDBConnection,
+  { file, hiveTypes, projection }: SliceRequest,
+  range: SliceRange,
+): Promise<DuckDBMaterializedResult> {
   const columns = [...projection.map(({ sql }, i) => `${sql} AS c${i}`), ROW_NUMBER];
   const last = range.firstRow + range.rows - 1;
   return connection.run(
@@ -107,12 +124,22 @@ function query(connection: DuckDBConnection, { file, hiveTypes, projection }: Sl
 }
 
 /** An error of DuckDB with the file, the rows and, where a value is to blame, the expression and the row. */
-async function explain(connection: DuckDBConnection, request: SliceRequest, range: SliceRange, error: unknown): Promise<ColonnadeError> {
+async function explain(
+  connection: DuckDBConnection,
+  request: SliceRequest,
+  range: SliceRange,
+  error: unknown,
+): Promise<ColonnadeError> {
   const { file, hiveTypes, projection } = request;
   const to = range.firstRow + range.rows;
   const context = { file: file.path, rows: [range.firstRow, to] as const };
   if (!isValueFault(readFault(error))) return duckdbError(error, context);
-  const blamed = await blame(connection, scanSql(file, hiveTypes), projection.map(({ sql }) => sql), range);
+  const blamed = await blame(
+    connection,
+    scanSql(file, hiveTypes),
+    projection.map(({ sql }) => sql),
+    range,
+  );
   if (blamed === undefined) return duckdbError(error, context);
   const { name, role } = projection[blamed.column]!;
   const words = role === 'where' ? 'source.where' : `${role === 'rule' ? 'column' : 'feature'} ${name}`;
@@ -150,23 +177,35 @@ class MaterializedSlice implements Slice {
       if (this.#result === undefined) break;
       const chunk = this.#result.getChunk(i);
       const rows = chunk.rowCount;
-      const numbers = (chunk.getColumnVector(this.#reader.schema.fields.length) as unknown as { readonly items: BigInt64Array }).items;
+      const numbers = (
+        chunk.getColumnVector(this.#reader.schema.fields.length) as unknown as { readonly items: BigInt64Array }
+      ).items;
       if (Number(numbers[0]) !== firstRow || Number(numbers[rows - 1]) !== firstRow + rows - 1) {
-        throw new ColonnadeError('INTERNAL', `${this.#path}: rows came in another order than they stand in the file, at row ${firstRow}`, { phase: 'source' });
+        throw new ColonnadeError(
+          'INTERNAL',
+          `${this.#path}: rows came in another order than they stand in the file, at row ${firstRow}`,
+          { phase: 'source' },
+        );
       }
       yield { firstRow, batch: this.#reader.read(chunk) };
       firstRow += rows;
     }
     if (firstRow !== this.firstRow + this.rows) {
-      throw new ColonnadeError('INTERNAL', `${this.#path}: a slice was read after the next one had been asked for`, { phase: 'source' });
+      throw new ColonnadeError('INTERNAL', `${this.#path}: a slice was read after the next one had been asked for`, {
+        phase: 'source',
+      });
     }
   }
 }
 
 function wrongRows(path: string, range: SliceRange, found: number): ColonnadeError {
   const words = `rows ${range.firstRow} to ${range.firstRow + range.rows - 1}`;
-  return new ColonnadeError('BAD_PARQUET', `${path}: ${found} of ${range.rows} rows were found (${words} by the footer)`, {
-    phase: 'source',
-    hint: 'the file does not hold what its footer says; write it again, or take it out of source.path',
-  });
+  return new ColonnadeError(
+    'BAD_PARQUET',
+    `${path}: ${found} of ${range.rows} rows were found (${words} by the footer)`,
+    {
+      phase: 'source',
+      hint: 'the file does not hold what its footer says; write it again, or take it out of source.path',
+    },
+  );
 }

@@ -37,7 +37,8 @@ export async function parseExpression(database: Database, sql: string): Promise<
   const round = await statementsOf(database, `SELECT (${sql})`);
   if ('message' in round) {
     const commented = !('message' in (await statementsOf(database, `SELECT (${sql}\n)`)));
-    if (commented) return forbidden('the expression ends in a comment, which would swallow what follows it', 'take the comment out');
+    if (commented)
+      return forbidden('the expression ends in a comment, which would swallow what follows it', 'take the comment out');
     const at = round.position === undefined ? undefined : Math.min(round.position - 'SELECT ('.length, sql.length);
     if (round.notSelect) return forbidden('the expression holds a statement of its own', ONE_EXPRESSION);
     return invalid(round.message, ONE_EXPRESSION, at);
@@ -47,7 +48,10 @@ export async function parseExpression(database: Database, sql: string): Promise<
   const select = round.nodes[0]!;
   const refusal = refuseClauses(select);
   if (refusal !== undefined) return refusal;
-  const list = 'message' in square || square.nodes.length !== 1 ? undefined : square.nodes[0]!.select_list?.[0]?.['children'];
+  const list =
+    'message' in square || square.nodes.length !== 1 ? undefined : square.nodes[0]!.select_list?.[0]?.['children'];
+  // A star in a list is a list of columns; what it is says more than how many.
+  if (select.select_list![0]!.class === 'STAR') return { node: select.select_list![0]! };
   if (!Array.isArray(list)) return forbidden('the expression closes a bracket that it did not open', ONE_EXPRESSION);
   if (list.length !== 1) return forbidden('there is more than one expression', ONE_EXPRESSION);
   return { node: select.select_list![0]! };
@@ -64,15 +68,19 @@ interface SelectNode {
 }
 
 function refuseClauses(select: SelectNode): Objection | undefined {
-  if (select.type !== 'SELECT_NODE' || select.select_list === undefined) return forbidden('the expression holds a query of its own', ONE_EXPRESSION);
+  if (select.type !== 'SELECT_NODE' || select.select_list === undefined)
+    return forbidden('the expression holds a query of its own', ONE_EXPRESSION);
   if (select.select_list.length !== 1) return forbidden('there is more than one expression', ONE_EXPRESSION);
   if (select.from_table?.type !== 'EMPTY') return forbidden('the expression reads from a table', ONE_EXPRESSION);
   const clauses = ['where_clause', 'having', 'sample', 'qualify'].filter((clause) => (select[clause] ?? null) !== null);
-  const lists = ['modifiers', 'group_expressions', 'group_sets'].filter((clause) => ((select[clause] ?? []) as unknown[]).length > 0);
+  const lists = ['modifiers', 'group_expressions', 'group_sets'].filter(
+    (clause) => ((select[clause] ?? []) as unknown[]).length > 0,
+  );
   if (clauses.length + lists.length > 0 || (select.cte_map?.map.length ?? 0) > 0) {
     return forbidden('clauses such as WHERE, ORDER BY or LIMIT do not belong into an expression', ONE_EXPRESSION);
   }
-  if (select.select_list[0]!.alias !== '') return forbidden('the expression has a name of its own', 'give the name with `name:`');
+  if (select.select_list[0]!.alias !== '')
+    return forbidden('the expression has a name of its own', 'give the name with `name:`');
   return undefined;
 }
 
@@ -84,7 +92,10 @@ interface SyntaxFault {
   readonly notSelect: boolean;
 }
 
-async function statementsOf(database: Database, statement: string): Promise<{ readonly nodes: readonly SelectNode[] } | SyntaxFault> {
+async function statementsOf(
+  database: Database,
+  statement: string,
+): Promise<{ readonly nodes: readonly SelectNode[] } | SyntaxFault> {
   // As hexadecimal, so that no content of the text can end the string that it stands in.
   const hex = Buffer.from(statement).toString('hex');
   const [row] = await database.rows(`SELECT CAST(json_serialize_sql(decode(unhex('${hex}'))) AS VARCHAR) AS tree`);

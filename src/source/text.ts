@@ -47,7 +47,7 @@ export function utf8Values(strings: DataView, rows: number, valid: Uint8Array | 
 }
 
 function copyLong(strings: DataView, rows: readonly number[], offsets: Int32Array, bytes: Uint8Array): void {
-  for (let from = 0; from < rows.length; ) {
+  for (let from = 0; from < rows.length;) {
     const start = addressOf(strings, rows[from]!);
     let end = start + lengthOf(offsets, rows[from]!);
     let to = from + 1;

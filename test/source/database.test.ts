@@ -1,0 +1,122 @@
+import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { openDatabase } from '../../src/source/database.js';
+import { testDatabase, testFolder } from './folder.js';
+
+const folder = await testFolder();
+const open = await testDatabase(folder);
+for (const place of ['in', 'in/sub', 'out', 'outside']) await mkdir(join(folder, place));
+const data = join(folder, 'in', "it's a [1]*.parquet");
+await open.run(
+  `COPY (SELECT i AS id, i * 2.0::DOUBLE AS x FROM range(10000) t(i)) TO '${data.replaceAll("'", "''")}' (FORMAT parquet)`,
+);
+for (const copy of ['in/sub/a.parquet', 'outside/b.parquet', 'in-other.parquet'])
+  await copyFile(data, join(folder, copy));
+
+const database = await openDatabase({
+  memoryLimit: 150e6,
+  threads: 2,
+  spillDirectory: join(folder, 'spill'),
+  spillLimit: 1e6,
+  readable: [data, join(folder, 'in', 'sub'), join(folder, 'in', 'missing.parquet')],
+  writable: [join(folder, 'out')],
+});
+const count = (path: string): Promise<unknown> =>
+  database.rows(`SELECT count(*) AS n FROM read_parquet('${path.replaceAll("'", "''")}')`);
+
+describe('openDatabase', () => {
+  it('reads the files and folders that it was opened for, whatever their names', async () => {
+    expect(await count(data)).toEqual([{ n: 10000n }]);
+    expect(await count(join(folder, 'in', 'sub', 'a.parquet'))).toEqual([{ n: 10000n }]);
+  });
+
+  it('reads and writes nothing else', async () => {
+    const refused = { code: 'IO_FAILED' };
+    await expect(count(join(folder, 'outside', 'b.parquet'))).rejects.toMatchObject(refused);
+    await expect(count(join(folder, 'in-other.parquet'))).rejects.toMatchObject(refused);
+    await expect(count(join(folder, 'in', 'sub', '..', '..', 'outside', 'b.parquet'))).rejects.toMatchObject(refused);
+    await expect(database.rows(`SELECT * FROM read_text('/etc/hostname')`)).rejects.toMatchObject(refused);
+    await expect(
+      database.run(`COPY (SELECT 1) TO '${join(folder, 'outside', 'x.parquet')}' (FORMAT parquet)`),
+    ).rejects.toMatchObject(refused);
+    await expect(
+      database.run(`COPY (SELECT 1) TO '${data.replaceAll("'", "''")}.x' (FORMAT parquet)`),
+    ).rejects.toMatchObject(refused);
+    await database.run(`COPY (SELECT 1) TO '${join(folder, 'out', 'x.parquet')}' (FORMAT parquet)`);
+  });
+
+  it('cannot be unlocked, and loads no extension', async () => {
+    for (const statement of [
+      'SET enable_external_access = true',
+      "SET memory_limit = '1TB'",
+      'SET lock_configuration = false',
+      'SET threads = 64',
+      "SET allowed_directories = ['/']",
+      'INSTALL httpfs',
+      'LOAD httpfs',
+    ]) {
+      await expect(database.run(statement), statement).rejects.toThrow();
+    }
+    const settings = await database.rows(
+      `SELECT current_setting('TimeZone') AS zone, current_setting('threads') AS threads, current_setting('memory_limit') AS memory`,
+    );
+    expect(settings).toEqual([{ zone: 'UTC', threads: 2n, memory: '143.0 MiB' }]);
+  });
+
+  it('runs exactly one statement, and none of several', async () => {
+    const target = join(folder, 'out', 'never.parquet');
+    await expect(database.run(`COPY (SELECT 1) TO '${target}' (FORMAT parquet); SELECT 1`)).rejects.toMatchObject({
+      code: 'INTERNAL',
+    });
+    await expect(database.run(`  -- nothing\n`)).rejects.toMatchObject({ code: 'INTERNAL' });
+    await expect(count(target)).rejects.toMatchObject({ code: 'INPUT_GONE' });
+  });
+
+  it('goes on after a statement that failed, and takes several at the same time', async () => {
+    const answers = await Promise.allSettled([
+      database.rows('SELECT 1 AS a'),
+      database.rows('SELECT nope'),
+      database.rows('SELECT 2 AS a'),
+    ]);
+    expect(answers.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+  });
+
+  it('tells what went wrong by code', async () => {
+    const file = join(folder, 'in', 'sub', 'bad.parquet');
+    await expect(count(join(folder, 'in', 'missing.parquet'))).rejects.toMatchObject({
+      code: 'INPUT_GONE',
+      message: expect.stringContaining('missing.parquet'),
+    });
+    await writeFile(file, 'PAR1 this is not Parquet PAR1');
+    await expect(database.rows(`SELECT * FROM read_parquet('${file}')`, { file })).rejects.toMatchObject({
+      code: 'BAD_PARQUET',
+      message: expect.stringContaining(file),
+    });
+    await rm(file);
+    await expect(database.rows(`SELECT CAST('x' AS INTEGER)`, { expression: 'features[0].sql' })).rejects.toMatchObject(
+      {
+        code: 'SQL_FAILED',
+        message: expect.stringMatching(/^features\[0\]\.sql failed.*'x'/),
+      },
+    );
+    await expect(database.rows(`SELECT nope`, { expression: 'source.where' })).rejects.toMatchObject({
+      code: 'SQL_INVALID',
+    });
+    await expect(
+      database.rows(`SELECT list(i::VARCHAR || repeat('x', 500)) FROM range(1000000) t(i)`),
+    ).rejects.toMatchObject({
+      code: expect.stringMatching(/^(OUT_OF_MEMORY|DISK_FULL)$/),
+    });
+  });
+
+  it('tells a full spill folder from memory that ran out', async () => {
+    await expect(
+      database.rows(
+        `SELECT count(*) FROM (SELECT i::VARCHAR || repeat('x', 200) AS s FROM range(3000000) t(i) ORDER BY hash(i)) WHERE s > 'y'`,
+      ),
+    ).rejects.toMatchObject({
+      code: expect.stringMatching(/^(DISK_FULL|OUT_OF_MEMORY)$/),
+    });
+  });
+});

@@ -1,0 +1,167 @@
+import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { findFiles } from '../../src/source/files.js';
+import { hiveTypes } from '../../src/source/hive.js';
+import { testFolder } from './folder.js';
+
+const root = await testFolder();
+let made = 0;
+
+/** A new folder with empty files of these names. */
+async function folderWith(...names: string[]): Promise<string> {
+  const folder = join(root, String(made++));
+  await mkdir(folder);
+  for (const name of names) {
+    await mkdir(dirname(join(folder, name)), { recursive: true });
+    await writeFile(join(folder, name), '');
+  }
+  return folder;
+}
+
+const relative = async (...paths: string[]): Promise<string[]> =>
+  (await findFiles(paths)).map(({ relativePath }) => relativePath);
+
+describe('findFiles', () => {
+  it('walks a folder for Parquet files of any spelling, in the order of their bytes', async () => {
+    const folder = await folderWith('b.parquet', 'a/z.PARQUET', 'a/é.parq', 'B.pq', 'a.csv', 'a/notes.txt');
+    expect(await relative(folder)).toEqual(['B.pq', 'a/z.PARQUET', 'a/é.parq', 'b.parquet']);
+  });
+
+  it('passes over what writers leave beside data, and over the folder beside an output', async () => {
+    const folder = await folderWith(
+      'a.parquet',
+      '_temporary/b.parquet',
+      '.hidden.parquet',
+      '_metadata.parquet',
+      'out.colonnade/q.parquet',
+      '_k=1/c.parquet',
+    );
+    expect(
+      (await findFiles([join(folder, '*.parquet'), join(folder, 'out.*', '*.parquet')].slice(0, 1))).map(
+        (file) => file.relativePath,
+      ),
+    ).toEqual(['a.parquet']);
+    await expect(findFiles([folder])).rejects.toMatchObject({ code: 'SCHEMA_DRIFT' });
+    const plain = await folderWith('a.parquet', '_temporary/b.parquet', '.x/c.parquet', 'out.colonnade/q.parquet');
+    expect(await relative(plain)).toEqual(['a.parquet']);
+    expect(await relative(join(plain, '**'))).toEqual(['a.parquet']);
+  });
+
+  it('names files of a glob relative to its fixed part, and takes folders that match whole', async () => {
+    const folder = await folderWith(
+      'x/day=1/a.parquet',
+      'x/day=1/b.snappy',
+      'x/day=2/deep/a.parquet',
+      'x/other/a.parquet',
+    );
+    expect(await relative(join(folder, 'x', 'day=*'))).toEqual(['day=1/a.parquet', 'day=2/deep/a.parquet']);
+    expect(await relative(join(folder, 'x', '*', '*.snappy'))).toEqual(['day=1/b.snappy']);
+    expect(await relative(join(folder, 'x', 'day=[12]', '**', 'a.parquet'))).toEqual([
+      'day=1/a.parquet',
+      'day=2/deep/a.parquet',
+    ]);
+  });
+
+  it('takes a path that exists literally, whatever characters it holds', async () => {
+    const folder = await folderWith("a[1]*?'q.parquet", 'a1.parquet', 'data.bin');
+    expect(await relative(join(folder, "a[1]*?'q.parquet"))).toEqual(["a[1]*?'q.parquet"]);
+    expect(await relative(join(folder, 'data.bin'))).toEqual(['data.bin']);
+  });
+
+  it('keeps the order of the paths that were given, and counts a file once', async () => {
+    const folder = await folderWith('a.parquet', 'b.parquet');
+    expect(await relative(join(folder, 'b.parquet'), folder)).toEqual(['b.parquet', 'a.parquet']);
+  });
+
+  it('follows links, but never round in a circle', async () => {
+    const folder = await folderWith('a.parquet');
+    const other = await folderWith('b.parquet');
+    await symlink(folder, join(folder, 'circle'));
+    await symlink(other, join(folder, 'linked'));
+    await symlink(join(folder, 'nowhere'), join(folder, 'dangling.parquet'));
+    expect(await relative(folder)).toEqual(['a.parquet', 'linked/b.parquet']);
+  });
+
+  it('refuses two files that would have one place in the output', async () => {
+    const one = await folderWith('part.parquet');
+    const two = await folderWith('part.parquet');
+    await expect(findFiles([one, two])).rejects.toMatchObject({
+      code: 'NO_INPUT',
+      message: expect.stringContaining(`${two}/part.parquet`),
+    });
+  });
+
+  it('says what it looked for and what is there instead', async () => {
+    const folder = await folderWith('a.csv', 'sub/b.csv');
+    await expect(findFiles([folder])).rejects.toMatchObject({
+      code: 'NO_INPUT',
+      message: expect.stringContaining('*.parquet'),
+      hint: `${folder} holds a.csv, sub/`,
+    });
+    await expect(findFiles([join(folder, 'no', 'such', 'x')])).rejects.toMatchObject({
+      code: 'NO_INPUT',
+      hint: `the nearest folder that exists is ${folder}`,
+    });
+    await expect(findFiles([join(folder, 'b.parquet')])).rejects.toMatchObject({
+      code: 'NO_INPUT',
+      hint: `${folder} holds a.csv, sub/`,
+    });
+    await expect(findFiles([join(folder, '*.pq')])).rejects.toMatchObject({
+      code: 'NO_INPUT',
+      message: `nothing matches ${folder}/*.pq`,
+    });
+    await expect(findFiles([join(folder, 'no', '*.pq')])).rejects.toMatchObject({
+      code: 'NO_INPUT',
+      message: expect.stringContaining(`${folder}/no does not exist`),
+    });
+  });
+});
+
+describe('hive folders', () => {
+  it('are columns below a named folder, decoded, NULL by the name that stands for it', async () => {
+    const folder = await folderWith(
+      'k=out/region=a%2Fb%20c/dt=2026-01-01/x.parquet',
+      'k=out/region=__HIVE_DEFAULT_PARTITION__/dt=100%/y.parquet',
+    );
+    expect((await findFiles([join(folder, 'k=out')])).map(({ hive }) => hive)).toEqual([
+      { region: null, dt: '100%' },
+      { region: 'a/b c', dt: '2026-01-01' },
+    ]);
+  });
+
+  it('count right above a file or a glob, but not above a folder that is named', async () => {
+    const folder = await folderWith('a=0/plain/b=1/c=2/x.parquet');
+    const named = join(folder, 'a=0', 'plain', 'b=1');
+    expect((await findFiles([join(named, 'c=2', 'x.parquet')]))[0]!.hive).toEqual({ b: '1', c: '2' });
+    expect((await findFiles([join(named, '*', '*.parquet')]))[0]!.hive).toEqual({ b: '1', c: '2' });
+    expect((await findFiles([named]))[0]!.hive).toEqual({ c: '2' });
+  });
+
+  it('must be the same for all files, and each column once on a path', async () => {
+    const mixed = await folderWith('k=1/a.parquet', 'b.parquet');
+    await expect(findFiles([mixed])).rejects.toMatchObject({
+      code: 'SCHEMA_DRIFT',
+      message: expect.stringContaining('(none)'),
+    });
+    const twice = await folderWith('k=1/K=2/a.parquet');
+    await expect(findFiles([twice])).rejects.toMatchObject({ code: 'COLUMN_AMBIGUOUS' });
+  });
+
+  it.each([
+    [['1', '-20', '0'], 'BIGINT'],
+    [['9223372036854775807', '-9223372036854775808'], 'BIGINT'],
+    [['9223372036854775808'], 'VARCHAR'],
+    [['01', '2'], 'VARCHAR'],
+    [['-0'], 'VARCHAR'],
+    [['1', null], 'BIGINT'],
+    [[null], 'VARCHAR'],
+    [['2026-01-31', '2024-02-29'], 'DATE'],
+    [['2026-02-29'], 'VARCHAR'],
+    [['2026-01-01', '5'], 'VARCHAR'],
+    [['north', '1'], 'VARCHAR'],
+    [[''], 'VARCHAR'],
+  ])('of the values %j have the type %s', (values, type) => {
+    expect(hiveTypes(values.map((value) => ({ hive: { k: value } })))).toEqual({ k: type });
+  });
+});

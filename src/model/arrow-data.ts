@@ -1,51 +1,9 @@
 /** Model values as Arrow types and data. */
-import {
-  Bool,
-  Data,
-  Field,
-  Float32,
-  Float64,
-  Int16,
-  Int32,
-  Int64,
-  Int8,
-  List,
-  Uint16,
-  Uint32,
-  Uint64,
-  Uint8,
-  Utf8,
-  type DataType,
-} from 'apache-arrow';
+import { Data, type DataType } from 'apache-arrow';
 import { ColonnadeError } from '../errors.js';
+import { arrowElement } from '../plan/arrow-types.js';
 import type { ElementType } from '../plan/facts.js';
-import type { PlannedOutput } from '../plan/plan.js';
 import type { TensorData } from './engine.js';
-
-/** Arrow type by element type. */
-const ARROW_TYPES: Readonly<Record<ElementType, () => DataType>> = {
-  float32: () => new Float32(),
-  float64: () => new Float64(),
-  int8: () => new Int8(),
-  uint8: () => new Uint8(),
-  int16: () => new Int16(),
-  uint16: () => new Uint16(),
-  int32: () => new Int32(),
-  uint32: () => new Uint32(),
-  int64: () => new Int64(),
-  uint64: () => new Uint64(),
-  bool: () => new Bool(),
-  string: () => new Utf8(),
-};
-
-/** Name of the values of a list column: what Parquet's specification and Arrow's C++ writers use. */
-const LIST_ITEM = 'element';
-
-/** The Arrow type of a new column. Every column may hold NULL: rows that are not scored do. */
-export function arrowTypeOf({ type, list }: Pick<PlannedOutput, 'type' | 'list'>): DataType {
-  const element = ARROW_TYPES[type]();
-  return list ? new List(new Field(LIST_ITEM, element, true)) : element;
-}
 
 /** Which values are there. */
 export interface Validity {
@@ -59,7 +17,7 @@ export const ALL_VALID: Validity = { nullCount: 0, nullBitmap: new Uint8Array(0)
 
 /** Arrow data of `length` values, without a copy where Arrow stores them as they are. */
 export function elementData(type: ElementType, values: TensorData, length: number, validity: Validity): Data {
-  const arrowType = ARROW_TYPES[type]();
+  const arrowType = arrowElement(type);
   if (Array.isArray(values)) {
     const { offsets, bytes } = encodeTexts(values);
     return new Data(arrowType, 0, length, validity.nullCount, [offsets, bytes, validity.nullBitmap]);

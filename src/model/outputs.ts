@@ -1,8 +1,9 @@
 /** Turns model outputs into the new columns of a row group. */
 import type { Data } from 'apache-arrow';
 import { ColonnadeError } from '../errors.js';
+import { arrowElement, arrowList } from '../plan/arrow-types.js';
 import type { PlannedOutput } from '../plan/plan.js';
-import { ALL_VALID, arrowTypeOf, countBits, elementData, listData } from './arrow-data.js';
+import { ALL_VALID, countBits, elementData, listData } from './arrow-data.js';
 import { allocate, type NumericData } from './element-types.js';
 import type { Tensor, TensorData } from './engine.js';
 import { REDUCERS } from './reduce.js';
@@ -73,7 +74,7 @@ export class OutputColumnBuilder {
     }
     const length = offsets[rows] as number;
     const values = elementData(output.type, this.#writtenLists(width, length), length, ALL_VALID);
-    return listData(arrowTypeOf(output), values, offsets, rows, validity);
+    return listData(arrowList(arrowElement(output.type)), values, offsets, rows, validity);
   }
 
   #widthOf(tensor: Tensor, count: number): number {

@@ -1,7 +1,6 @@
 /**
  * Encodes the new columns of one row group as Parquet column chunks.
  *
- *     outputField(name, type, list): arrow.Field                           the Arrow field of an output column
  *     encodeRowGroup(columns, compression): Promise<EncodedChunk[]>
  *     encodeSchema(fields): Promise<EncodedSchema>
  *
@@ -36,7 +35,7 @@ import {
 } from 'apache-arrow';
 import { ColonnadeError, messageOf } from '../errors.js';
 import type { Compression } from '../pipeline/pipeline.js';
-import type { ElementType } from '../plan/facts.js';
+import { arrowList } from '../plan/arrow-types.js';
 import { ARROW_SCHEMA_KEY } from './arrow-schema.js';
 import { PAGES_ORIGIN, moveColumn, moveOffsetIndex } from './chunks.js';
 import { keyValue, parseFooter, type Footer } from './footer.js';
@@ -73,34 +72,8 @@ export interface EncodedSchema {
   readonly createdBy: string;
 }
 
-const ARROW_TYPES: Readonly<Record<ElementType, () => DataType>> = {
-  float32: () => new Float32(),
-  float64: () => new Float64(),
-  int8: () => new Int8(),
-  uint8: () => new Uint8(),
-  int16: () => new Int16(),
-  uint16: () => new Uint16(),
-  int32: () => new Int32(),
-  uint32: () => new Uint32(),
-  int64: () => new Int64(),
-  uint64: () => new Uint64(),
-  bool: () => new Bool(),
-  string: () => new Utf8(),
-};
-
 function fieldOf(name: string, type: DataType): Field {
-  return new Field(name, type instanceof List ? listOf(type.children[0]?.type as DataType) : type, true);
-}
-
-/** The format's name for the values of a list; Arrow's own default is another. */
-function listOf(type: DataType): List {
-  return new List(new Field('element', type, true));
-}
-
-/** The Arrow field of an output column; always nullable. */
-export function outputField(name: string, type: ElementType, list: boolean): Field {
-  const scalar = ARROW_TYPES[type]();
-  return fieldOf(name, list ? listOf(scalar) : scalar);
+  return new Field(name, type instanceof List ? arrowList(type.children[0]?.type as DataType) : type, true);
 }
 
 type ParquetWasm = typeof import('parquet-wasm');

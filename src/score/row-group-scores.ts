@@ -2,7 +2,7 @@
 import { makeData, Uint8, Utf8, Vector, type Data, type Field } from 'apache-arrow';
 import type { Tensor } from '../model/engine.js';
 import { OutputColumnBuilder } from '../model/outputs.js';
-import { outputField } from '../parquet/encode.js';
+import { outputField } from '../plan/arrow-types.js';
 import { REASON_COLUMN, STATUS_COLUMN, type PlannedOutput } from '../plan/plan.js';
 
 /** Columns of a scores file: the outputs, the status of each row, and the reason of those that are invalid. */

@@ -1,7 +1,7 @@
 import * as arrow from 'apache-arrow';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { arrowTypeOf } from '../../src/model/arrow-data.js';
+import { outputField } from '../../src/plan/arrow-types.js';
 import { ARRAYS } from '../../src/model/element-types.js';
 import type { Tensor } from '../../src/model/engine.js';
 import { OutputColumnBuilder } from '../../src/model/outputs.js';
@@ -29,7 +29,7 @@ function cells(builder: OutputColumnBuilder): unknown[] {
   const vector = new arrow.Vector([data]);
   const table = arrow.tableFromIPC(arrow.tableToIPC(new arrow.Table({ column: vector }), 'file'));
   const read = table.getChild('column')!;
-  const typed = new arrow.Field('column', arrowTypeOf(builder.output), true);
+  const typed = new arrow.Field('column', outputField('c', builder.output.type, builder.output.list).type, true);
   expect(String(table.schema.fields[0])).toBe(String(typed));
   expect(read.nullCount).toBe(data.nullCount);
   return Array.from(read, (cell: unknown) =>

@@ -1,6 +1,6 @@
 /** Scores for any Parquet file, whose values follow from the row number alone, so that every reader can check them. */
 import { vectorFromArray, type DataType, type Field, type Vector } from 'apache-arrow';
-import { outputField } from '../../src/parquet/encode.js';
+import { outputField } from '../../src/plan/arrow-types.js';
 import type { Footer } from '../../src/parquet/footer.js';
 import { ScoresWriter } from '../../src/parquet/scores.js';
 import type { Compression } from '../../src/pipeline/pipeline.js';

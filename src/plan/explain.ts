@@ -1,0 +1,207 @@
+/** A plan in words: all that a run will do, for a person to check before it does. */
+import { tensorInWords } from './inputs.js';
+import { alignRows } from './layout.js';
+import type { Plan, PlannedInput, PlannedOutput, ProjectedColumn } from './plan.js';
+import { counted, formatBytes, formatCount, formatShare } from './quantities.js';
+import { explainRules } from './rules-in-words.js';
+
+/** Files, and columns of a wide table, that are listed before the rest is counted. */
+const MOST_FILES = 12;
+const MOST_NAMES = 24;
+/** Length of an SQL expression that is shown whole. */
+const MOST_SQL = 100;
+
+/**
+ * The plan as text, without colours. Sections begin with a heading at the margin; what belongs to them is indented.
+ * Ends with a line end.
+ */
+export function explainPlan(plan: Plan): string {
+  const sections: [heading: string, lines: string[]][] = [
+    ['plan', explainHead(plan)],
+    ['data', explainData(plan)],
+    ['reads', explainReads(plan)],
+    ['projection', explainProjection(plan)],
+    ['model', explainModel(plan)],
+    ['outputs', explainOutputs(plan)],
+    ['validation', explainRules(plan)],
+    ['sink', explainSink(plan)],
+    ['work', explainWork(plan)],
+    ['expected', explainExpected(plan)],
+    ['notes', plan.notes.map((note) => `- ${note}`)],
+  ];
+  return sections
+    .filter(([, lines]) => lines.length > 0)
+    .map(([heading, lines]) => `${heading}\n${lines.map((line) => `  ${line}`).join('\n')}\n`)
+    .join('\n');
+}
+
+function explainHead(plan: Plan): string[] {
+  return alignRows([
+    ['name', plan.name],
+    ['pipeline', plan.pipeline.file],
+  ]);
+}
+
+function explainData(plan: Plan): string[] {
+  const { files, expected } = plan;
+  const rowGroups = files.reduce((sum, file) => sum + file.rowGroups.length, 0);
+  const facts: string[][] = [
+    ['files', `${formatCount(files.length)} in ${commonFolder(plan)}`],
+    ['rows', `${formatCount(expected.rows)} in ${counted(rowGroups, 'row group')}`],
+    ['size', formatBytes(expected.bytesInFiles)],
+    ['columns', counted(plan.sourceColumns.length, 'column')],
+  ];
+  const hive = Object.entries(plan.hiveTypes).map(([name, type]) => `${name} (${type})`);
+  if (hive.length > 0) facts.push(['folders', `${hive.join(', ')}: columns from the names of folders`]);
+  if (plan.key.length > 0) facts.push(['key', plan.key.join(', ')]);
+  const listed = files.slice(0, MOST_FILES).map((file) => [
+    file.relativePath,
+    formatCount(file.rows),
+    file.rows === 1 ? 'row' : 'rows',
+    String(file.rowGroups.length),
+    file.rowGroups.length === 1 ? 'row group' : 'row groups',
+    formatBytes(file.fingerprint.size),
+  ]);
+  const rest = files.length - listed.length;
+  return [
+    ...alignRows(facts),
+    ...alignRows(listed, new Set([1, 3, 5])).map((line) => `  ${line}`),
+    ...(rest > 0 ? [`  … and ${counted(rest, 'more file', 'more files')}`] : []),
+  ];
+}
+
+/** The folder that every file lies below. */
+function commonFolder({ files }: Plan): string {
+  const roots = new Set(
+    files.map(({ path, relativePath }) =>
+      path.replaceAll('\\', '/').endsWith(`/${relativePath}`) ? path.slice(0, -relativePath.length - 1) : path,
+    ),
+  );
+  const [root = ''] = roots;
+  return roots.size === 1 ? root : `${counted(roots.size, 'folder')}, the first ${root}`;
+}
+
+function explainReads(plan: Plan): string[] {
+  const { bytesRead, bytesInFiles } = plan.expected;
+  const { columnsRead, sourceColumns } = plan;
+  const share = formatShare(bytesRead, bytesInFiles);
+  return alignRows([
+    ['columns', `${columnsRead.length} of ${sourceColumns.length}: ${some(columnsRead)}`],
+    ['bytes', `${formatBytes(bytesRead)} of ${formatBytes(bytesInFiles)}${share === '' ? '' : ` (${share} of the files)`}`],
+  ]);
+}
+
+function explainProjection(plan: Plan): string[] {
+  const types = new Map(plan.sourceColumns.map(({ name, type }) => [name, type]));
+  const shown = (column: ProjectedColumn): string[] => {
+    const to = column.listLength === undefined ? column.element : `${column.element}[${column.listLength}]`;
+    const from = types.get(column.name) ?? 'SQL';
+    const sql = cutSql(column.sql);
+    switch (column.role) {
+      case 'feature':
+        return [column.name, `${from} → ${to}`, sql];
+      case 'rule':
+        return [column.name, 'only checked', sql];
+      case 'where':
+        return ['where', 'other rows are not scored', sql];
+      case 'check':
+        return [column.name, 'checks the cast', sql];
+    }
+  };
+  return alignRows(plan.projection.map(shown));
+}
+
+function cutSql(sql: string): string {
+  const line = sql.replaceAll(/\s+/g, ' ');
+  return line.length <= MOST_SQL ? line : `${line.slice(0, MOST_SQL - 1)}…`;
+}
+
+function explainModel(plan: Plan): string[] {
+  const { model } = plan;
+  const { signature } = model;
+  const opsets = Object.entries(signature.opsets).map(([domain, version]) => `${domain} ${version}`);
+  return alignRows([
+    ['file', model.path],
+    ['size', `${formatBytes(signature.bytes)}, ${counted(signature.parameters, 'parameter')}`],
+    ['sha256', model.hash],
+    ['opset', opsets.join(', ')],
+    ...(signature.producer === '' ? [] : [['producer', signature.producer]]),
+    ['engine', model.engine],
+    ['batch', `${counted(model.batchSize, 'row')}${model.fixedBatch ? ', fixed by the model: short batches are padded' : ''}`],
+    ...model.inputs.map((input) => ['input', explainInput(plan, input)]),
+    ...signature.outputs.map((output) => {
+      const classes = output.classes === undefined ? '' : `, classes ${some(output.classes.map(String))}`;
+      return ['output', `${output.name} ${tensorInWords(output)}${classes}`];
+    }),
+  ]);
+}
+
+function explainInput(plan: Plan, input: PlannedInput): string {
+  const names = input.columns.map((at) => plan.projection[at]?.name ?? '?');
+  const shape = input.rank === 1 ? '[N]' : `[N, ${input.width}]`;
+  const how = { pack: 'packed row by row', column: 'the column as it is', list: 'the lists as they are' }[input.layout];
+  return `${input.name} ${input.type}${shape} ← ${some(names)} (${how})`;
+}
+
+function explainOutputs(plan: Plan): string[] {
+  return alignRows(
+    plan.outputs.map((output) => [output.name, output.list ? `list<${output.type}>` : output.type, `← ${takeInWords(plan, output)}`]),
+  );
+}
+
+function takeInWords(plan: Plan, { from, take }: PlannedOutput): string {
+  switch (take.kind) {
+    case 'whole':
+      return from;
+    case 'index': {
+      const label = plan.model.signature.outputs.find(({ name }) => name === from)?.classes?.[take.index];
+      return `${from}[${take.index}]${label === undefined ? '' : `, class ${JSON.stringify(label)}`}`;
+    }
+    case 'reduce':
+      return `${take.reduce} of ${from}`;
+    case 'list':
+      return `all of ${from}`;
+  }
+}
+
+function explainSink({ sink, key }: Plan): string[] {
+  const mode = {
+    append: 'append: the same files with the new columns; every other byte of data stays as it is',
+    partition: `partition: new files in folders by ${sink.partitionBy.join(', ')}`,
+    predictions: `predictions: new files with ${key.length === 0 ? 'the predictions alone' : 'keys and predictions'}`,
+  }[sink.mode];
+  const columns = sink.mode === 'append' ? 'adds' : 'columns';
+  const codec = sink.compression === 'none' ? 'not compressed' : sink.compression;
+  return alignRows([
+    ['mode', mode],
+    ['path', sink.path],
+    [columns, some(sink.columns)],
+    ['codec', sink.mode === 'append' ? codec : `${codec}, row groups of ${counted(sink.rowGroupSize, 'row')}`],
+    ['exists', sink.exists === 'replace' ? 'replace: an earlier output gives way once this one is complete' : 'fail: an earlier output is left alone'],
+  ]);
+}
+
+function explainWork({ shards, run }: Plan): string[] {
+  const rows = shards.map((shard) => shard.rows);
+  const least = rows.reduce((a, b) => Math.min(a, b), Infinity);
+  const most = rows.reduce((a, b) => Math.max(a, b), 0);
+  const each = rows.length === 0 ? '' : least === most ? ` of ${counted(most, 'row')}` : ` of ${formatCount(least)} to ${formatCount(most)} rows`;
+  return alignRows([
+    ['shards', `${formatCount(shards.length)}${each}`],
+    ['workers', run.workers === 'auto' ? 'auto: as many as processors and shards allow' : String(run.workers)],
+    ['retries', `${run.retries} a shard`],
+  ]);
+}
+
+function explainExpected({ expected, run }: Plan): string[] {
+  return alignRows([
+    ['rows', formatCount(expected.rows)],
+    ['reading', `${formatBytes(expected.bytesRead)}, ${counted(expected.sliceRows, 'row')} at once`],
+    ['memory', `${formatBytes(expected.memory)} a worker at the peak (buffers may use ${formatBytes(run.memory)})`],
+  ]);
+}
+
+function some(names: readonly string[]): string {
+  if (names.length <= MOST_NAMES) return names.join(', ');
+  return `${names.slice(0, MOST_NAMES).join(', ')}, … ${formatCount(names.length - MOST_NAMES)} more`;
+}

@@ -1,0 +1,50 @@
+/** The rules that rows are checked by, in words. */
+import type { Rule } from '../pipeline/pipeline.js';
+import { alignRows } from './layout.js';
+import type { Plan } from './plan.js';
+import { counted, formatShare } from './quantities.js';
+
+/** Columns with one rule that are listed before the rest is counted. */
+const MOST_NAMES = 16;
+
+const ON_INVALID = {
+  quarantine: 'quarantined: not scored, and written aside with the reason',
+  null: 'nulled: kept with NULL for every prediction',
+  fail: 'not accepted: the run fails at the first',
+} as const;
+
+/** What happens to invalid rows, then one line a column that is checked. */
+export function explainRules(plan: Plan): string[] {
+  const { maxInvalid } = plan;
+  const limit =
+    maxInvalid === undefined ? 'none' : 'share' in maxInvalid ? `${formatShare(maxInvalid.share, 1)} of the rows` : counted(maxInvalid.count, 'row');
+  const checked = new Map<string, Rule>();
+  for (const column of plan.projection) {
+    if (column.role === 'feature' || column.role === 'rule') checked.set(column.name, column.rule);
+  }
+  // Columns with the same rule share a line: most have the default one.
+  const byRule = new Map<string, string[]>();
+  for (const [name, rule] of checked) {
+    const words = ruleInWords(rule);
+    byRule.set(words, [...(byRule.get(words) ?? []), name]);
+  }
+  return alignRows([
+    ['invalid', `rows are ${ON_INVALID[plan.onInvalid]}`],
+    ...(plan.onInvalid === 'fail' ? [] : [['at most', limit === 'none' ? 'any number of invalid rows' : `${limit}; above it the run fails`]]),
+    ...[...byRule].map(([words, names]) => ['check', `${listed(names)}: ${words}`]),
+  ]);
+}
+
+function listed(names: readonly string[]): string {
+  return names.length <= MOST_NAMES ? names.join(', ') : `${names.slice(0, MOST_NAMES).join(', ')} and ${names.length - MOST_NAMES} more`;
+}
+
+/** `0 to 120, not missing, finite`. */
+export function ruleInWords({ min, max, missing, infinite }: Rule): string {
+  const range =
+    min !== undefined && max !== undefined ? `${min} to ${max}` : min !== undefined ? `at least ${min}` : max !== undefined ? `at most ${max}` : '';
+  const gaps =
+    missing === 'invalid' ? 'not missing' : missing === 'nan' ? 'missing becomes NaN' : `missing becomes ${JSON.stringify(missing.value)}`;
+  const infinity = infinite === 'allow' ? 'may be infinite' : 'finite';
+  return [range, gaps, infinity].filter((part) => part !== '').join(', ');
+}

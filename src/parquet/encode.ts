@@ -8,31 +8,7 @@
  * metadata are taken. Data pages are V1, PLAIN or dictionary; NULLs are definition levels; every column is optional,
  * whether it holds a NULL or not, so that the files of a run have one schema. Statistics hold no NaN.
  */
-import {
-  Bool,
-  Field,
-  Float32,
-  Float64,
-  Int16,
-  Int32,
-  Int64,
-  Int8,
-  List,
-  RecordBatch,
-  Schema,
-  Struct,
-  Table,
-  Uint16,
-  Uint32,
-  Uint64,
-  Uint8,
-  Utf8,
-  makeData,
-  tableToIPC,
-  type Data,
-  type DataType,
-  type Vector,
-} from 'apache-arrow';
+import { Field, List, RecordBatch, Schema, Struct, Table, makeData, tableToIPC, type Data, type DataType, type Vector } from 'apache-arrow';
 import { ColonnadeError, messageOf } from '../errors.js';
 import type { Compression } from '../pipeline/pipeline.js';
 import { arrowList } from '../plan/arrow-types.js';
@@ -73,7 +49,7 @@ export interface EncodedSchema {
 }
 
 function fieldOf(name: string, type: DataType): Field {
-  return new Field(name, type instanceof List ? arrowList(type.children[0]?.type as DataType) : type, true);
+  return new Field(name, type instanceof List ? arrowList((type as List<DataType>).valueType) : type, true);
 }
 
 type ParquetWasm = typeof import('parquet-wasm');

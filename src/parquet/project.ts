@@ -18,7 +18,8 @@ import type { ByteRange, ColumnChunk, Footer } from './footer.js';
 import { appendChunk, openScores, pickColumns, type ScoresGroup } from './splice.js';
 import type { SchemaNode } from './schema.js';
 import { keyValueStruct, readScoresFile, type ScoresColumn, type ScoresFile } from './scores.js';
-import { THRIFT, ThriftList, ThriftStruct } from './thrift.js';
+import type { ThriftStruct } from './thrift.js';
+import { THRIFT, ThriftList } from './thrift.js';
 import { WRITER_SCHEMA_KEYS } from './writer-schemas.js';
 
 export interface ProjectOptions {

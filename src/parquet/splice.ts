@@ -27,7 +27,8 @@ import { CHUNK, COLUMN, ELEMENT, FILE, ROW_GROUP, STATISTICS } from './format.js
 import { readFooter, type ColumnChunk, type Footer } from './footer.js';
 import { spliceObstacle } from './obstacles.js';
 import { keyValueStruct, readScoresFile, type ScoresColumn, type ScoresFile } from './scores.js';
-import { THRIFT, ThriftList, ThriftStruct } from './thrift.js';
+import type { ThriftStruct } from './thrift.js';
+import { THRIFT, ThriftList } from './thrift.js';
 import { WRITER_SCHEMA_KEYS, extendWriterSchema } from './writer-schemas.js';
 
 export interface SpliceOptions {

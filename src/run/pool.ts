@@ -34,7 +34,7 @@ export interface PoolOptions {
  */
 export async function scoreShards(shards: readonly number[], options: PoolOptions): Promise<void> {
   const queue = [...shards];
-  let failure: unknown;
+  let failure: Error | undefined;
   const stopped = (): boolean => failure !== undefined || options.signal?.aborted === true;
 
   const serve = async (): Promise<void> => {
@@ -67,14 +67,14 @@ export async function scoreShards(shards: readonly number[], options: PoolOption
         }
       }
     } catch (error) {
-      failure ??= error;
+      failure ??= error instanceof Error ? error : new Error(String(error));
     } finally {
       options.signal?.removeEventListener('abort', abort);
       await worker?.close();
     }
   };
   await Promise.all(Array.from({ length: Math.min(options.workers, shards.length) }, serve));
-  if (options.signal?.aborted === true) throw options.signal.reason;
+  options.signal?.throwIfAborted();
   if (failure !== undefined) throw failure;
 }
 

@@ -212,7 +212,7 @@ class Execution {
     const written = new Map<number, number | null>();
     // One file at a time goes to the sink, while the workers go on.
     let sinking = Promise.resolve();
-    let sinkFailure: unknown;
+    let sinkFailure: Error | undefined;
     const stop = new AbortController();
     const signal = options.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, options.signal]);
     const sink = (index: number): void => {
@@ -222,7 +222,7 @@ class Execution {
           written.set(index, await addFile(plan.files[index]!));
         })
         .catch((error: unknown) => {
-          sinkFailure ??= error;
+          sinkFailure ??= error instanceof Error ? error : new Error(String(error));
           stop.abort(error);
         });
     };
@@ -302,8 +302,7 @@ class Execution {
   }
 
   #stopIfAborted(): void {
-    const { signal } = this.#options;
-    if (signal?.aborted === true) throw signal.reason;
+    this.#options.signal?.throwIfAborted();
   }
 
   #lap(phase: string): void {

@@ -57,7 +57,7 @@ export async function scoreShard(
 ): Promise<ShardCounts> {
   const scorer = new ShardScorer(plan, shard, engine, target, options);
   for await (const part of parts) {
-    if (options.signal?.aborted === true) throw options.signal.reason;
+    options.signal?.throwIfAborted();
     await scorer.add(part);
   }
   return scorer.finish();

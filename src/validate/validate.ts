@@ -175,8 +175,8 @@ function checkLists(vector: Vector, column: ProjectedColumn, length: number, row
 function elementReason(valid: boolean, value: number | bigint, rule: Rule, floating: boolean): string | undefined {
   // A NULL inside a list has no place in a matrix that is fed as it is.
   if (!valid) return 'NULL';
-  if (!floating || Number.isFinite(value as number)) return undefined;
-  if (Number.isNaN(value as number)) return rule.missing === 'nan' ? undefined : 'NaN';
+  if (!floating || Number.isFinite(value)) return undefined;
+  if (Number.isNaN(value)) return rule.missing === 'nan' ? undefined : 'NaN';
   return rule.infinite === 'invalid' ? 'infinity' : undefined;
 }
 

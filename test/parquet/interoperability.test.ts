@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,14 +16,19 @@ const script = (name: string): string => fileURLToPath(new URL(name, import.meta
 /** What polars does not take from the writer itself. */
 const UNREAD = ['polars pyarrow-decimal256', 'polars duckdb-interval'];
 
-describePython('files by pyarrow, pandas, polars and DuckDB', () => {
+describePython('files by pyarrow, pandas, polars, DuckDB and Spark', () => {
   let folder: string;
   let names: readonly string[];
 
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'colonnade-interoperability-'));
     await mkdir(join(folder, 'source'));
-    names = JSON.parse(await python(script('write_sources.py'), [join(folder, 'source')])) as string[];
+    const written = JSON.parse(await python(script('write_sources.py'), [join(folder, 'source')])) as string[];
+    for (const name of ['plain', 'nested']) {
+      await copyFile(script(`../fixtures/spark/${name}.parquet`), join(folder, 'source', `spark-${name}.parquet`));
+      written.push(`spark-${name}.parquet`);
+    }
+    names = written;
   }, 120_000);
 
   afterAll(() => rm(folder, { recursive: true, force: true }));

@@ -1,6 +1,6 @@
 /** What can be known to be wrong with an output before any work is done for it. */
 import { access, constants, readdir, realpath, stat } from 'node:fs/promises';
-import { dirname, relative, sep } from 'node:path';
+import { dirname, join, relative, resolve, sep } from 'node:path';
 import { ColonnadeError } from '../errors.js';
 import type { Plan } from '../plan/plan.js';
 import { systemError } from '../system-errors.js';
@@ -43,12 +43,40 @@ async function refuseExisting(plan: Plan, places: Places): Promise<void> {
     });
   }
   // Only what a run has written may be replaced: a mistyped path must not cost a folder of someone's data.
-  const known = new Set(['_SUCCESS', ...(manifest?.outputs.map(({ path }) => path.split('/')[0]!) ?? [])]);
-  const foreign = entries.find((name) => !known.has(name));
+  const known = new Set(['_SUCCESS', ...(manifest?.outputs.map(({ path }) => path) ?? [])]);
+  const foreign = (await filesBelow(output)).find((path) => !known.has(path));
   if (manifest === undefined || foreign !== undefined) {
     throw new ColonnadeError('OUTPUT_EXISTS', `${output} holds what no run has written${foreign === undefined ? '' : ` (${foreign}, for one)`}, so it is not replaced`, {
       phase: 'commit',
       hint: 'remove the folder yourself, or choose another sink.path',
+    });
+  }
+}
+
+/** Relative paths, with slashes, of everything below a folder but folders. */
+async function filesBelow(folder: string): Promise<string[]> {
+  try {
+    const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+    return entries.filter((entry) => !entry.isDirectory()).map((entry) => relative(folder, join(entry.parentPath, entry.name)).split(sep).join('/'));
+  } catch (error) {
+    throw systemError(error, 'commit', 'reading', folder);
+  }
+}
+
+/**
+ * Refuses an output in a folder that the source names, or that a `**` of it reaches: the next run would read it.
+ * @param sources absolute files, folders and globs, as the pipeline has them.
+ * @throws ColonnadeError `OUTPUT_OVERLAPS`.
+ */
+export async function refuseOutputInSource(sources: readonly string[], output: string): Promise<void> {
+  for (const source of sources) {
+    const named = await stat(source).catch(() => undefined);
+    const [fixed, ...reach] = source.split('**');
+    const root = named === undefined ? (reach.length > 0 ? fixed! : undefined) : named.isDirectory() ? source : undefined;
+    if (root === undefined || !isInside(await realPath(output), await realPath(resolve(root)))) continue;
+    throw new ColonnadeError('OUTPUT_OVERLAPS', `the output ${output} lies in the source ${source}`, {
+      phase: 'commit',
+      hint: 'choose a sink.path outside the source, or the next run would read its own output',
     });
   }
 }

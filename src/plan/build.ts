@@ -120,9 +120,9 @@ export function buildPlan(pipeline: Pipeline, facts: PlanFacts): Plan {
 }
 
 function checkKeys(pipeline: Pipeline, columns: ReadonlyMap<string, SourceColumn>, findings: Findings): void {
-  for (const name of pipeline.source.key) {
-    if (!columns.has(name)) findings.add('COLUMN_MISSING', missingColumn(pipeline, 'source.key', name, 'key', columns));
-  }
+  pipeline.source.key.forEach((name, i) => {
+    if (!columns.has(name)) findings.add('COLUMN_MISSING', missingColumn(pipeline, `source.key[${i}]`, name, 'key', columns));
+  });
 }
 
 function checkOutputNames(pipeline: Pipeline, columns: ReadonlyMap<string, SourceColumn>, findings: Findings): void {

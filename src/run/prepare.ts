@@ -1,6 +1,7 @@
 /** Gathers the facts that a plan is made from, and makes it. Nothing is written. */
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { refuseOutputInSource } from '../commit/preflight.js';
 import { ColonnadeError } from '../errors.js';
 import { openModel } from '../model/session.js';
 import { describeFile } from '../parquet/describe.js';
@@ -25,13 +26,14 @@ const FOOTERS_AT_ONCE = 16;
 /**
  * Plans a pipeline: finds the files, reads every footer, binds the SQL and opens the model.
  * @throws ColonnadeError when pipeline, data and model do not fit each other; codes as in {@link buildPlan},
- *   `NO_INPUT`, `BAD_PARQUET`, `SQL_INVALID`, `SQL_FORBIDDEN`, and the codes of the model (`MODEL_NOT_FOUND`, …).
+ *   `NO_INPUT`, `OUTPUT_OVERLAPS`, `BAD_PARQUET`, `SQL_INVALID`, `SQL_FORBIDDEN`, and the codes of the model (`MODEL_NOT_FOUND`, …).
  */
 export async function preparePlan(pipeline: Pipeline): Promise<Plan> {
   // The model loads while the footers are read.
   const signature = readSignature(pipeline.model.path);
   signature.catch(() => undefined);
   const found = await findFiles(pipeline.source.paths);
+  await refuseOutputInSource(pipeline.source.paths, pipeline.sink.path);
   const files = await inParallel(found, FOOTERS_AT_ONCE, async ({ path, relativePath, hive }): Promise<SourceFile> => ({
     ...(await describeFile(path, dirname(path))),
     relativePath,

@@ -10,13 +10,11 @@ export function carriedColumns(plan: Plan): string[] {
 }
 
 /**
- * SELECT of the output's columns from joined files: rows that were scored or nulled. Quarantined rows are in the
+ * SELECT of the output's columns from a joined file: rows that were scored or nulled. Quarantined rows are in the
  * quarantine, filtered ones were not asked for.
  */
-export function outputSelect(plan: Plan, joined: readonly { readonly path: string; readonly file: PlannedFile }[]): string {
+export function outputSelect(plan: Plan, path: string, file: PlannedFile): string {
   const columns = plan.sink.columns.map(quoteIdentifier).join(', ');
   const kept = `${quoteIdentifier(STATUS_COLUMN)} IN (${ROW_STATUS.scored}, ${ROW_STATUS.nulled})`;
-  return joined
-    .map(({ path, file }) => `SELECT ${columns} FROM ${scanSql({ path, hive: file.hive }, plan.hiveTypes)} WHERE ${kept}`)
-    .join(' UNION ALL ');
+  return `SELECT ${columns} FROM ${scanSql({ path, hive: file.hive }, plan.hiveTypes)} WHERE ${kept}`;
 }

@@ -10,10 +10,10 @@ import { dirname, join } from 'node:path';
 import { readFooter } from '../parquet/footer.js';
 import { projectFile } from '../parquet/project.js';
 import { STATUS_COLUMN, type PlannedFile } from '../plan/plan.js';
-import { copyTo } from '../source/copy.js';
 import { carriedColumns, outputSelect } from './join.js';
 import type { Sink, SinkContext, StagedFile } from './sink.js';
 import { stagedFiles } from './staged-files.js';
+import { writeRows } from './write.js';
 
 export class PartitionSink implements Sink {
   readonly #joined: { readonly path: string; readonly file: PlannedFile }[] = [];
@@ -22,7 +22,7 @@ export class PartitionSink implements Sink {
 
   constructor(context: SinkContext) {
     this.#context = context;
-}
+  }
 
   begin(): void {
     // Nothing can be written before there are scores.
@@ -48,7 +48,8 @@ export class PartitionSink implements Sink {
     // Files are joined as they are scored; the output follows the order of the source.
     const joined = [...this.#joined].sort((a, b) => a.file.index - b.file.index);
     if (joined.length > 0) {
-      await copyTo(await this.#context.database(), outputSelect(plan, joined), output, {
+      const queries = joined.map(({ path, file }) => ({ select: outputSelect(plan, path, file), file: file.path }));
+      await writeRows(await this.#context.database(), queries, output, {
         compression: plan.sink.compression,
         rowGroupSize: plan.sink.rowGroupSize,
         metadata,

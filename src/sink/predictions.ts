@@ -4,10 +4,10 @@ import { dirname, join } from 'node:path';
 import { readFooter } from '../parquet/footer.js';
 import { projectFile } from '../parquet/project.js';
 import { STATUS_COLUMN, type PlannedFile } from '../plan/plan.js';
-import { copyTo } from '../source/copy.js';
 import { carriedColumns, outputSelect } from './join.js';
 import type { Sink, SinkContext, StagedFile } from './sink.js';
 import { stagedFile } from './staged-files.js';
+import { writeRows } from './write.js';
 
 export class PredictionsSink implements Sink {
   readonly #files: { readonly index: number; readonly staged: StagedFile }[] = [];
@@ -16,7 +16,7 @@ export class PredictionsSink implements Sink {
 
   constructor(context: SinkContext) {
     this.#context = context;
-}
+  }
 
   begin(): void {
     // Nothing can be written before there are scores.
@@ -34,7 +34,8 @@ export class PredictionsSink implements Sink {
       scores,
       scoreColumns: [...plan.outputs.map(({ name }) => name), STATUS_COLUMN],
     });
-    await copyTo(await this.#context.database(), outputSelect(plan, [{ path: joined, file }]), destination, {
+    const query = { select: outputSelect(plan, joined, file), file: file.path };
+    await writeRows(await this.#context.database(), [query], destination, {
       compression: plan.sink.compression,
       rowGroupSize: plan.sink.rowGroupSize,
       metadata,

@@ -6,11 +6,11 @@ import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { REASON_COLUMN, ROW_STATUS, STATUS_COLUMN, type Plan, type PlannedFile } from '../plan/plan.js';
 import { quoteIdentifier, quoteString } from '../plan/sql.js';
-import { copyTo } from '../source/copy.js';
 import type { Database } from '../source/database.js';
 import { ROW_NUMBER, scanSql } from '../source/scan.js';
 import type { StagedFile } from './sink.js';
 import { stagedFile } from './staged-files.js';
+import { writeRows } from './write.js';
 
 export interface QuarantineContext {
   /** Folder that becomes the quarantine; made when there is a row for it. */
@@ -30,7 +30,8 @@ export async function writeQuarantine(plan: Plan, context: QuarantineContext): P
     if (context.quarantinedOf(file.index) === 0) continue;
     const destination = join(context.folder, file.relativePath);
     await mkdir(dirname(destination), { recursive: true });
-    await copyTo(await context.database(), quarantineSelect(plan, file, context.scoresOf(file.index)), destination, {
+    const query = { select: quarantineSelect(plan, file, context.scoresOf(file.index)), file: file.path };
+    await writeRows(await context.database(), [query], destination, {
       compression: plan.sink.compression,
       rowGroupSize: plan.sink.rowGroupSize,
       metadata: context.metadata,

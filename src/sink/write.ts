@@ -1,0 +1,38 @@
+/** Writes rows of the source's files as Parquet, and says which of them is to blame when that fails. */
+import { ColonnadeError } from '../errors.js';
+import { copyTo, type CopyOptions } from '../source/copy.js';
+import type { Database } from '../source/database.js';
+
+/** A query over one file of the source. */
+export interface SourceQuery {
+  readonly select: string;
+  /** Absolute path of the source's file. */
+  readonly file: string;
+}
+
+/** Faults that may lie in a file that is read; a full disk or memory does not. */
+const MAY_BE_THE_SOURCE: ReadonlySet<string> = new Set(['BAD_PARQUET', 'INTERNAL', 'IO_FAILED', 'SQL_FAILED']);
+
+/**
+ * Writes the queries' rows one after the other into `target`.
+ * @throws ColonnadeError as {@link copyTo} does; `BAD_PARQUET` with the file of the source where that cannot be read.
+ */
+export async function writeRows(
+  database: Database,
+  queries: readonly SourceQuery[],
+  target: string,
+  options: CopyOptions,
+): Promise<void> {
+  try {
+    await copyTo(database, queries.map(({ select }) => select).join(' UNION ALL '), target, options);
+  } catch (error) {
+    if (error instanceof ColonnadeError && MAY_BE_THE_SOURCE.has(error.code)) await readAlone(database, queries);
+    throw error;
+  }
+}
+
+/** Reads every file by itself, so that the one that cannot be read is the one that is named. */
+async function readAlone(database: Database, queries: readonly SourceQuery[]): Promise<void> {
+  // The hash makes DuckDB decode every value; a mere count would not.
+  for (const { select, file } of queries) await database.rows(`SELECT max(hash(COLUMNS(*))) FROM (${select})`, { file });
+}

@@ -1,0 +1,139 @@
+/** Small ONNX models whose answers are known without a model: made here, node by node. */
+import { create, toBinary } from '@bufbuild/protobuf';
+import {
+  AttributeProto_AttributeType,
+  ModelProtoSchema,
+  TensorProto_DataType,
+  type AttributeProto,
+} from '../../src/model/onnx_pb.js';
+
+export type TensorType = 'float32' | 'float64' | 'int64' | 'int32' | 'int8' | 'uint8' | 'bool' | 'string';
+
+const TYPES: Readonly<Record<TensorType, TensorProto_DataType>> = {
+  float32: TensorProto_DataType.FLOAT,
+  float64: TensorProto_DataType.DOUBLE,
+  int64: TensorProto_DataType.INT64,
+  int32: TensorProto_DataType.INT32,
+  int8: TensorProto_DataType.INT8,
+  uint8: TensorProto_DataType.UINT8,
+  bool: TensorProto_DataType.BOOL,
+  string: TensorProto_DataType.STRING,
+};
+
+export interface ValueSpec {
+  readonly name: string;
+  readonly type: TensorType;
+  /** A text leaves the extent open. */
+  readonly shape: readonly (number | string)[];
+}
+
+export interface NodeSpec {
+  readonly op: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  /** Whole numbers. */
+  readonly attributes?: Readonly<Record<string, number>>;
+}
+
+export interface ConstantSpec {
+  readonly name: string;
+  readonly type: 'float32' | 'float64' | 'int64';
+  readonly dims: readonly number[];
+  readonly values: readonly number[];
+}
+
+export interface GraphSpec {
+  readonly inputs: readonly ValueSpec[];
+  readonly outputs: readonly ValueSpec[];
+  readonly nodes: readonly NodeSpec[];
+  readonly constants?: readonly ConstantSpec[];
+}
+
+/** The bytes of a model file. */
+export function onnx({ inputs, outputs, nodes, constants = [] }: GraphSpec): Uint8Array {
+  const valueInfo = ({ name, type, shape }: ValueSpec) => ({
+    name,
+    type: {
+      value: {
+        case: 'tensorType' as const,
+        value: {
+          elemType: TYPES[type],
+          shape: {
+            dim: shape.map((extent) => ({
+              value:
+                typeof extent === 'number'
+                  ? { case: 'dimValue' as const, value: BigInt(extent) }
+                  : { case: 'dimParam' as const, value: extent },
+            })),
+          },
+        },
+      },
+    },
+  });
+  const model = create(ModelProtoSchema, {
+    irVersion: 9n,
+    producerName: 'test',
+    opsetImport: [{ domain: '', version: 17n }],
+    graph: {
+      name: 'test',
+      input: inputs.map(valueInfo),
+      output: outputs.map(valueInfo),
+      node: nodes.map(({ op, inputs: input, outputs: output, attributes = {} }) => ({
+        opType: op,
+        input: [...input],
+        output: [...output],
+        attribute: Object.entries(attributes).map(
+          ([name, i]) => ({ $typeName: 'onnx.AttributeProto', name, type: AttributeProto_AttributeType.INT, i: BigInt(i) }) as AttributeProto,
+        ),
+      })),
+      initializer: constants.map(({ name, type, dims, values }) => ({
+        name,
+        dataType: TYPES[type],
+        dims: dims.map(BigInt),
+        ...(type === 'float32' ? { floatData: [...values] } : type === 'float64' ? { doubleData: [...values] } : { int64Data: values.map(BigInt) }),
+      })),
+    },
+  });
+  return toBinary(ModelProtoSchema, model);
+}
+
+/**
+ * `score = x · weights + bias`, input `X` `[N, weights]`, output `score` `[N, 1]`. With weights and values that are small
+ * multiples of a power of two every partial sum is exact, so that the order of adding does not matter.
+ */
+export function linearModel(
+  weights: readonly number[],
+  bias = 0,
+  { type = 'float32', batch = 'N' }: { readonly type?: 'float32' | 'float64'; readonly batch?: number | string } = {},
+): Uint8Array {
+  return onnx({
+    inputs: [{ name: 'X', type, shape: [batch, weights.length] }],
+    outputs: [{ name: 'score', type, shape: [batch, 1] }],
+    nodes: [
+      { op: 'MatMul', inputs: ['X', 'W'], outputs: ['product'] },
+      { op: 'Add', inputs: ['product', 'B'], outputs: ['score'] },
+    ],
+    constants: [
+      { name: 'W', type, dims: [weights.length, 1], values: weights },
+      { name: 'B', type, dims: [1], values: [bias] },
+    ],
+  });
+}
+
+/** Gives back what it gets: input `X`, output `Y`, both `[N, width]`. */
+export function identityModel(type: TensorType, width = 1): Uint8Array {
+  return onnx({
+    inputs: [{ name: 'X', type, shape: ['N', width] }],
+    outputs: [{ name: 'Y', type, shape: ['N', width] }],
+    nodes: [{ op: 'Identity', inputs: ['X'], outputs: ['Y'] }],
+  });
+}
+
+/** The square root, which is NaN below 0: input `X`, output `Y`, both float32 `[N, 1]`. */
+export function rootModel(): Uint8Array {
+  return onnx({
+    inputs: [{ name: 'X', type: 'float32', shape: ['N', 1] }],
+    outputs: [{ name: 'Y', type: 'float32', shape: ['N', 1] }],
+    nodes: [{ op: 'Sqrt', inputs: ['X'], outputs: ['Y'] }],
+  });
+}

@@ -2,7 +2,7 @@
  * Colonnade beside its peers: `npm run bench`, or `node bench/run.mjs --help` once it is built. See README.md.
  */
 import { execFileSync } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem, type } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -93,7 +93,12 @@ if (!existsSync(path.join(bench, '../dist/cli/main.js'))) {
   console.error('dist/cli/main.js is not there: build first, with "npm run build"');
   process.exit(1);
 }
-mkdirSync(path.join(work, 'out'), { recursive: true });
+mkdirSync(work, { recursive: true });
+// Of its own, so that two benchmarks at once do not harm each other's output (their figures they do).
+const outputs = mkdtempSync(path.join(work, 'out-'));
+process.on('exit', () => {
+  rmSync(outputs, { recursive: true, force: true });
+});
 const python = preparePython(settings.python);
 const model = prepareModel(python);
 
@@ -115,7 +120,7 @@ function warm(file) {
  */
 function measure(contestant, table, source) {
   /** @type {Job} */
-  const job = { table, source, model, output: path.join(work, 'out', contestant.id) };
+  const job = { table, source, model, output: path.join(outputs, contestant.id) };
   const clear = () => {
     rmSync(job.output, { recursive: true, force: true });
     rmSync(`${job.output}.colonnade`, { recursive: true, force: true });

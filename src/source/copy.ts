@@ -1,9 +1,9 @@
 /**
  * Writes the result of a query as Parquet.
  *
- * With `partitionBy` and one thread, each partition is one file (up to 1,000 partitions), its rows keep their order, and
- * the same input gives the same bytes. With two threads DuckDB 1.5 still writes one file a partition, but rows come in
- * another order each time.
+ * With `partitionBy` and one thread, each partition is one file (up to 1,000 partitions), and the same input gives the same
+ * bytes. Its rows come nearly, but not strictly, in the order of the query: DuckDB 1.5 holds back what a chunk has of a
+ * partition where that is little. With two threads the order is another one each time.
  */
 import type { Compression } from '../pipeline/pipeline.js';
 import { quoteIdentifier, quoteString } from '../plan/sql.js';
@@ -22,7 +22,7 @@ export interface CopyOptions {
 }
 
 /**
- * @param select the query; its order is the order of the rows in the file.
+ * @param select the query; without `partitionBy`, its order is the order of the rows in the file.
  * @param target the file, or with `partitionBy` the folder, below one of the database's writable folders.
  * DuckDB writes under this very name and never syncs: stage elsewhere, sync, rename.
  * @returns rows written.

@@ -16,12 +16,6 @@ export interface DatabaseOptions {
   readonly spillDirectory: string;
   /** Bytes that may be spilled; 16 times the memory limit when absent. */
   readonly spillLimit?: number;
-  /**
-   * Rows after which a COPY with PARTITION_BY hands on what it has gathered; 122,880 when absent. With one thread rows
-   * keep their order within each partition if this is at most the row-group size: DuckDB 1.5 puts what is left of a
-   * full row group behind the rows of the next.
-   */
-  readonly partitionFlushRows?: number;
   /** Absolute files and folders that may be read. */
   readonly readable: readonly string[];
   /** Absolute folders that may be written to (and read). */
@@ -58,11 +52,8 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       enable_external_file_cache: 'false',
       autoinstall_known_extensions: 'false',
       autoload_known_extensions: 'false',
-      temp_directory: options.spillDirectory,
-      partitioned_write_flush_threshold: String(options.partitionFlushRows ?? 122_880),
       // Beyond it, files of partitions are closed and others begun beside them: many files where few were meant.
       partitioned_write_max_open_files: '1000',
-      max_temp_directory_size: bytes(options.spillLimit ?? 16 * options.memoryLimit),
     });
     const connection = await instance.connect();
     for (const statement of await lockDown(options)) await connection.run(statement);
@@ -85,6 +76,9 @@ async function lockDown(options: DatabaseOptions): Promise<string[]> {
   }
   const list = (paths: readonly string[]): string => `[${paths.map(quoteString).join(', ')}]`;
   return [
+    // In this order: a new folder takes the limit back to its default, 90 % of the disk.
+    `SET temp_directory = ${quoteString(options.spillDirectory)}`,
+    `SET max_temp_directory_size = '${bytes(options.spillLimit ?? 16 * options.memoryLimit)}'`,
     // Times are computed in one zone wherever the run takes place.
     `SET TimeZone = 'UTC'`,
     'SET errors_as_json = true',

@@ -3,6 +3,7 @@
  * a field and not a guess at its text; only what DuckDB does not tell apart by kind is read from the text.
  * Source: DuckDB `src/common/exception.cpp` (names of the exception types).
  */
+import { existsSync } from 'node:fs';
 import { ColonnadeError, messageOf, type ErrorCode } from '../errors.js';
 
 /** What was being done when DuckDB failed. */
@@ -91,7 +92,8 @@ export function duckdbError(error: unknown, context: QueryContext = {}): Colonna
   if (/no space left|disk full|ENOSPC|quota exceeded/i.test(fault.message)) {
     return told('DISK_FULL', `the disk is full${place}: ${said}`, 'free some space, then run it again');
   }
-  if (isGone(fault)) {
+  const written = context.target !== undefined && fault.message.includes(context.target);
+  if ((isGone(fault) && !written) || (context.file !== undefined && !existsSync(context.file))) {
     return told(
       'INPUT_GONE',
       `${context.file ?? 'a file'} is not there any more: ${said}`,
@@ -137,6 +139,8 @@ function isGone(fault: DuckDBFault): boolean {
 /** Reading past the end of a file that was cut off is an IO error; a disk that fails is one as well, and says so. */
 function isBroken({ type, message }: DuckDBFault): boolean {
   if (type === 'IO') return /could not read|read enough|not enough|end of file/i.test(message);
+  // The Thrift decoder's own exceptions: page headers and footers that are no Thrift.
+  if (type === 'Invalid') return true;
   return (
     ['Invalid Input', 'Serialization', 'Not implemented', 'Binder', 'Invalid', 'Unknown', 'INTERNAL', 'FATAL'].includes(
       type,

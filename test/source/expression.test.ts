@@ -5,7 +5,7 @@ import { ColonnadeError } from '../../src/errors.js';
 import type { Expression } from '../../src/plan/facts.js';
 import { describeColumns } from '../../src/source/columns.js';
 import { bindExpressions } from '../../src/source/expression.js';
-import { testDatabase, testFolder } from './folder.js';
+import { containing, testDatabase, testFolder } from './folder.js';
 
 const folder = await testFolder();
 const database = await testDatabase(folder);
@@ -55,7 +55,7 @@ describe('describeColumns', () => {
       await writeFile(bad, content);
       await expect(describeColumns(database, { path: bad, hive: {} }, {}), name).rejects.toMatchObject({
         code: 'BAD_PARQUET',
-        message: expect.stringContaining(bad),
+        message: containing(bad),
       });
     }
     await expect(describeColumns(database, { path: join(folder, 'gone.parquet'), hive: {} }, {})).rejects.toMatchObject(

@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll } from 'vitest';
+import { afterAll, expect } from 'vitest';
 import { openDatabase, type Database } from '../../src/source/database.js';
 
 /** A new folder that is removed after the tests of the file. */
@@ -26,4 +26,13 @@ export async function testDatabase(
   });
   afterAll(() => database.close());
   return database;
+}
+
+/** Matches a text that has this one in it; typed, as vitest's own matchers are `any`. */
+export function containing(text: string): unknown {
+  return expect.stringContaining(text);
+}
+
+export function matching(pattern: RegExp): unknown {
+  return expect.stringMatching(pattern);
 }

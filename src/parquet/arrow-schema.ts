@@ -51,7 +51,8 @@ class FlatBuffer {
   }
 
   private check(at: number, length: number): number {
-    if (at < 0 || at + length > this.bytes.length) throw new ArrowSchemaError(`it points to byte ${at} of ${this.bytes.length}`);
+    if (at < 0 || at + length > this.bytes.length)
+      throw new ArrowSchemaError(`it points to byte ${at} of ${this.bytes.length}`);
     return at;
   }
 
@@ -116,7 +117,8 @@ function unwrap(base64: string): Buffer {
   if (bytes.length < 8) throw new ArrowSchemaError(`it has ${bytes.length} bytes`);
   const start = bytes.readUInt32LE(0) === CONTINUATION ? 8 : 4;
   const length = bytes.readUInt32LE(start - 4);
-  if (length < 8 || start + length > bytes.length) throw new ArrowSchemaError(`it claims ${length} bytes of ${bytes.length - start}`);
+  if (length < 8 || start + length > bytes.length)
+    throw new ArrowSchemaError(`it claims ${length} bytes of ${bytes.length - start}`);
   return bytes.subarray(start, start + length);
 }
 
@@ -127,7 +129,8 @@ export function readArrowSchema(base64: string): ArrowSchema {
   const message = flat.follow(0);
   const schema = flat.reference(message, MESSAGE.header);
   const type = flat.slot(message, MESSAGE.headerType);
-  if (schema === 0 || type === 0 || flat.u8(type) !== HEADER_SCHEMA) throw new ArrowSchemaError('it is not a schema message');
+  if (schema === 0 || type === 0 || flat.u8(type) !== HEADER_SCHEMA)
+    throw new ArrowSchemaError('it is not a schema message');
   // A slot that this program does not know may hold a value or a reference; there is no telling.
   if (flat.slots(message) > MESSAGE.slots || flat.slots(schema) > SCHEMA.slots) {
     throw new ArrowSchemaError('it was written by a newer format of Arrow');
@@ -242,7 +245,10 @@ export function editArrowSchema(base64: string, edit: ArrowSchemaEdit): string {
     ...kept.map((field) => oldStart + (field?.at ?? 0)),
     ...fresh.map((field) => addedStart + (field?.at ?? 0)),
   ]);
-  vector(entryVector, tables.map(({ at }) => at));
+  vector(
+    entryVector,
+    tables.map(({ at }) => at),
+  );
   old.buffer.copy(buffer, oldStart);
   added?.buffer.copy(buffer, addedStart);
   for (const { table, start } of tables) if (table !== undefined) table.copy(buffer, start);

@@ -40,10 +40,14 @@ export function readError(error: unknown, path: string): ColonnadeError {
 
 /** The error for an input that is shorter than it was when its footer was read. */
 export function shrunk(path: string, offset: number): ColonnadeError {
-  return new ColonnadeError('INPUT_CHANGED', `${path}: it ended at byte ${offset} while it was being read; it was longer before`, {
-    phase: 'source',
-    hint: 'something rewrote the file during the run; run it again when the file is at rest',
-  });
+  return new ColonnadeError(
+    'INPUT_CHANGED',
+    `${path}: it ended at byte ${offset} while it was being read; it was longer before`,
+    {
+      phase: 'source',
+      hint: 'something rewrote the file during the run; run it again when the file is at rest',
+    },
+  );
 }
 
 /** @throws ColonnadeError `INPUT_GONE`, `IO_FAILED` */
@@ -57,7 +61,7 @@ export async function openForReading(path: string): Promise<FileHandle> {
 
 /** Fills all of `into` from `offset` on. @throws ColonnadeError `INPUT_CHANGED` where the file ends before that. */
 export async function readInto(handle: FileHandle, path: string, offset: number, into: Uint8Array): Promise<void> {
-  for (let done = 0; done < into.length; ) {
+  for (let done = 0; done < into.length;) {
     let bytesRead: number;
     try {
       ({ bytesRead } = await handle.read(into, done, into.length - done, offset + done));
@@ -126,7 +130,7 @@ export class Appender {
 
   /** @throws ColonnadeError `DISK_FULL`, `OUTPUT_NOT_WRITABLE`, `IO_FAILED` */
   async write(bytes: Uint8Array): Promise<void> {
-    for (let done = 0; done < bytes.length; ) {
+    for (let done = 0; done < bytes.length;) {
       if (this.filled === this.block.length) await this.flush();
       const part = bytes.subarray(done, done + this.block.length - this.filled);
       this.block.set(part, this.filled);
@@ -137,7 +141,7 @@ export class Appender {
 
   /** Appends a range of another file. */
   async copy(from: FileHandle, fromPath: string, offset: number, length: number): Promise<void> {
-    for (let done = 0; done < length; ) {
+    for (let done = 0; done < length;) {
       if (this.filled === this.block.length) await this.flush();
       const part = Math.min(length - done, this.block.length - this.filled);
       await readInto(from, fromPath, offset + done, this.block.subarray(this.filled, this.filled + part));
@@ -151,7 +155,7 @@ export class Appender {
     const bytes = this.block.subarray(0, this.filled);
     this.hash?.update(bytes);
     try {
-      for (let done = 0; done < bytes.length; ) {
+      for (let done = 0; done < bytes.length;) {
         done += (await this.handle.write(bytes, done, bytes.length - done, this.written + done)).bytesWritten;
       }
     } catch (error) {

@@ -8,7 +8,8 @@
 import type { Appender, RangeReader } from './blocks.js';
 import { CHUNK, COLUMN, MAGIC, OFFSET_INDEX, PAGE_LOCATION, ROW_GROUP } from './format.js';
 import type { ByteRange } from './footer.js';
-import { THRIFT, ThriftList, ThriftStruct, parseThrift, serializeThrift } from './thrift.js';
+import { THRIFT, ThriftList, ThriftStruct } from './thrift.js';
+import { parseThrift, serializeThrift } from './thrift-compact.js';
 
 /** Where the first page lies in a file that begins with a chunk: behind the magic. 0 is not used, as some readers take it for none. */
 export const PAGES_ORIGIN = 4;
@@ -30,7 +31,9 @@ export function moveOffsetIndex(index: ThriftStruct, delta: number): ThriftStruc
   if (locations === undefined) return index;
   const moved = index
     .structs(OFFSET_INDEX.locations)
-    .map((location) => location.with(PAGE_LOCATION.offset, THRIFT.i64, (location.int(PAGE_LOCATION.offset) ?? 0) + delta));
+    .map((location) =>
+      location.with(PAGE_LOCATION.offset, THRIFT.i64, (location.int(PAGE_LOCATION.offset) ?? 0) + delta),
+    );
   return index.with(OFFSET_INDEX.locations, THRIFT.list, locations.with(moved));
 }
 
@@ -43,8 +46,14 @@ export function columnChunk(metadata: ThriftStruct): ThriftStruct {
 }
 
 /** A `RowGroup` of these `ColumnChunk`s, from scratch. */
-export function rowGroup(rows: number, chunks: readonly ThriftStruct[], firstByte: number, ordinal: number): ThriftStruct {
-  const sum = (id: number): number => chunks.reduce((total, chunk) => total + (chunk.struct(CHUNK.metadata)?.int(id) ?? 0), 0);
+export function rowGroup(
+  rows: number,
+  chunks: readonly ThriftStruct[],
+  firstByte: number,
+  ordinal: number,
+): ThriftStruct {
+  const sum = (id: number): number =>
+    chunks.reduce((total, chunk) => total + (chunk.struct(CHUNK.metadata)?.int(id) ?? 0), 0);
   const fields = [
     { id: ROW_GROUP.columns, type: THRIFT.list, value: new ThriftList(THRIFT.struct, chunks) },
     { id: ROW_GROUP.totalByteSize, type: THRIFT.i64, value: sum(COLUMN.uncompressedSize) },
@@ -53,7 +62,9 @@ export function rowGroup(rows: number, chunks: readonly ThriftStruct[], firstByt
     { id: ROW_GROUP.totalCompressedSize, type: THRIFT.i64, value: sum(COLUMN.compressedSize) },
   ];
   // An ordinal has 16 bits; it is for encryption only.
-  return new ThriftStruct(ordinal < 2 ** 15 ? [...fields, { id: ROW_GROUP.ordinal, type: THRIFT.i16, value: ordinal }] : fields);
+  return new ThriftStruct(
+    ordinal < 2 ** 15 ? [...fields, { id: ROW_GROUP.ordinal, type: THRIFT.i16, value: ordinal }] : fields,
+  );
 }
 
 /** Index pointers of a `ColumnChunk`; undefined takes them away. */
@@ -62,12 +73,21 @@ function pointIndexes(
   columnIndex: ByteRange | undefined,
   offsetIndex: ByteRange | undefined,
 ): ThriftStruct {
-  let pointed = chunk.without(CHUNK.columnIndexOffset, CHUNK.columnIndexLength, CHUNK.offsetIndexOffset, CHUNK.offsetIndexLength);
+  let pointed = chunk.without(
+    CHUNK.columnIndexOffset,
+    CHUNK.columnIndexLength,
+    CHUNK.offsetIndexOffset,
+    CHUNK.offsetIndexLength,
+  );
   if (offsetIndex !== undefined) {
-    pointed = pointed.with(CHUNK.offsetIndexOffset, THRIFT.i64, offsetIndex.offset).with(CHUNK.offsetIndexLength, THRIFT.i32, offsetIndex.length);
+    pointed = pointed
+      .with(CHUNK.offsetIndexOffset, THRIFT.i64, offsetIndex.offset)
+      .with(CHUNK.offsetIndexLength, THRIFT.i32, offsetIndex.length);
   }
   if (columnIndex !== undefined) {
-    pointed = pointed.with(CHUNK.columnIndexOffset, THRIFT.i64, columnIndex.offset).with(CHUNK.columnIndexLength, THRIFT.i32, columnIndex.length);
+    pointed = pointed
+      .with(CHUNK.columnIndexOffset, THRIFT.i64, columnIndex.offset)
+      .with(CHUNK.columnIndexLength, THRIFT.i32, columnIndex.length);
   }
   return pointed;
 }
@@ -95,7 +115,10 @@ export interface IndexedChunk {
  * Writes all column indexes, then all offset indexes, row group by row group: two contiguous runs, as some readers
  * take them for. @returns the `ColumnChunk`s, pointing there.
  */
-export async function writeIndexes(appender: Appender, groups: readonly (readonly IndexedChunk[])[]): Promise<ThriftStruct[][]> {
+export async function writeIndexes(
+  appender: Appender,
+  groups: readonly (readonly IndexedChunk[])[],
+): Promise<ThriftStruct[][]> {
   const columnIndexes = new Map<IndexedChunk, ByteRange>();
   const offsetIndexes = new Map<IndexedChunk, ByteRange>();
   for (const chunk of groups.flat()) {
@@ -111,5 +134,7 @@ export async function writeIndexes(appender: Appender, groups: readonly (readonl
     offsetIndexes.set(chunk, { offset: appender.position, length: bytes.length });
     await appender.write(bytes);
   }
-  return groups.map((chunks) => chunks.map((chunk) => pointIndexes(chunk.tree, columnIndexes.get(chunk), offsetIndexes.get(chunk))));
+  return groups.map((chunks) =>
+    chunks.map((chunk) => pointIndexes(chunk.tree, columnIndexes.get(chunk), offsetIndexes.get(chunk))),
+  );
 }

@@ -45,7 +45,12 @@ export interface StartedCopy {
 type Message =
   | { readonly kind: 'copied'; readonly reflink: boolean }
   | { readonly kind: 'digest'; readonly bytes: number; readonly sha256: string }
-  | { readonly kind: 'failed'; readonly side: 'source' | 'destination'; readonly code: string; readonly message: string }
+  | {
+      readonly kind: 'failed';
+      readonly side: 'source' | 'destination';
+      readonly code: string;
+      readonly message: string;
+    }
   | { readonly kind: 'short'; readonly offset: number };
 
 /** Below this, copying takes no longer than starting a thread. */
@@ -74,7 +79,7 @@ function copyWork(
       if (read === 0) break;
       if (output !== undefined) {
         side = 'destination';
-        for (let done = 0; done < read; ) done += nodeFs.writeSync(output, block, done, read - done, position + done);
+        for (let done = 0; done < read;) done += nodeFs.writeSync(output, block, done, read - done, position + done);
       }
       hash.update(block.subarray(0, read));
       position += read;
@@ -147,9 +152,13 @@ function copyError(job: CopyJob, message: Message): ColonnadeError {
   if (message.kind === 'short') return shrunk(job.source, message.offset);
   if (message.kind === 'failed') {
     const error = Object.assign(new Error(message.message), { code: message.code });
-    return message.side === 'source' ? readError(error, job.source) : systemError(error, 'sink', 'writing', job.destination);
+    return message.side === 'source'
+      ? readError(error, job.source)
+      : systemError(error, 'sink', 'writing', job.destination);
   }
-  return new ColonnadeError('INTERNAL', `${job.destination}: the copy answered "${message.kind}" out of turn`, { phase: 'sink' });
+  return new ColonnadeError('INTERNAL', `${job.destination}: the copy answered "${message.kind}" out of turn`, {
+    phase: 'sink',
+  });
 }
 
 /** Two answers that come one after the other, or one error for both. */
@@ -185,9 +194,12 @@ class Answers {
 /** Starts copying the first bytes of a file over `destination`. See the head of this file for the order of calls. */
 export function startCopy(job: CopyJob, options: CopyOptions = {}): StartedCopy {
   const answers = new Answers(job);
-  const { ask, stop } = options.thread ?? job.bytes >= THREAD_BYTES ? inThread(job, answers) : inProcess(job, answers);
+  const { ask, stop } =
+    (options.thread ?? job.bytes >= THREAD_BYTES) ? inThread(job, answers) : inProcess(job, answers);
   return {
-    copied: settle(answers.copied.then((message) => ({ bytes: job.bytes, reflink: message.kind === 'copied' && message.reflink }))),
+    copied: settle(
+      answers.copied.then((message) => ({ bytes: job.bytes, reflink: message.kind === 'copied' && message.reflink })),
+    ),
     digest: async () => {
       await answers.copied;
       ask();
@@ -205,8 +217,8 @@ function settle<T>(promise: Promise<T>): Promise<T> {
 }
 
 interface Backend {
-  ask(): void;
-  stop(): Promise<void>;
+  readonly ask: () => void;
+  readonly stop: () => Promise<void>;
 }
 
 function inProcess(job: CopyJob, answers: Answers): Backend {
@@ -218,10 +230,21 @@ function inThread(job: CopyJob, answers: Answers): Backend {
   const worker = new Worker(THREAD_CODE, { eval: true, workerData: job, env: {}, execArgv: [] });
   worker.on('message', answers.take);
   worker.on('error', (error) => {
-    answers.fail(new ColonnadeError('IO_FAILED', `${job.destination}: the copying thread failed: ${error.message}`, { phase: 'sink', cause: error, hint: 'run it again' }));
+    answers.fail(
+      new ColonnadeError('IO_FAILED', `${job.destination}: the copying thread failed: ${error.message}`, {
+        phase: 'sink',
+        cause: error,
+        hint: 'run it again',
+      }),
+    );
   });
   worker.on('exit', () => {
-    answers.fail(new ColonnadeError('IO_FAILED', `${job.destination}: the copy was given up`, { phase: 'sink', hint: 'run it again' }));
+    answers.fail(
+      new ColonnadeError('IO_FAILED', `${job.destination}: the copy was given up`, {
+        phase: 'sink',
+        hint: 'run it again',
+      }),
+    );
   });
   return {
     ask: () => {

@@ -37,11 +37,15 @@ function describeColumns(footer: Footer): readonly ParquetColumn[] {
     return topLevelColumns(footer).map((node) => describeColumn(footer, node));
   } catch (error) {
     if (!(error instanceof ThriftError)) throw error;
-    throw new ColonnadeError('BAD_PARQUET', `${footer.path}: the statistics in its footer are damaged: ${error.message}`, {
-      phase: 'source',
-      hint: 'write or download the file again',
-      cause: error,
-    });
+    throw new ColonnadeError(
+      'BAD_PARQUET',
+      `${footer.path}: the statistics in its footer are damaged: ${error.message}`,
+      {
+        phase: 'source',
+        hint: 'write or download the file again',
+        cause: error,
+      },
+    );
   }
 }
 

@@ -8,7 +8,19 @@
  * metadata are taken. Data pages are V1, PLAIN or dictionary; NULLs are definition levels; every column is optional,
  * whether it holds a NULL or not, so that the files of a run have one schema. Statistics hold no NaN.
  */
-import { Field, List, RecordBatch, Schema, Struct, Table, makeData, tableToIPC, type Data, type DataType, type Vector } from 'apache-arrow';
+import {
+  Field,
+  List,
+  RecordBatch,
+  Schema,
+  Struct,
+  Table,
+  makeData,
+  tableToIPC,
+  type Data,
+  type DataType,
+  type Vector,
+} from 'apache-arrow';
 import { ColonnadeError, messageOf } from '../errors.js';
 import type { Compression } from '../pipeline/pipeline.js';
 import { arrowList } from '../plan/arrow-types.js';
@@ -16,7 +28,8 @@ import { ARROW_SCHEMA_KEY } from './arrow-schema.js';
 import { PAGES_ORIGIN, moveColumn, moveOffsetIndex } from './chunks.js';
 import { keyValue, parseFooter, type Footer } from './footer.js';
 import { COLUMN, COMPRESSION_CODECS, FILE } from './format.js';
-import { THRIFT, ThriftList, ThriftStruct, parseThrift } from './thrift.js';
+import { THRIFT, ThriftList, ThriftStruct } from './thrift.js';
+import { parseThrift } from './thrift-compact.js';
 
 /** A column of a row group: all its rows. */
 export interface OutputVector {
@@ -79,11 +92,25 @@ function retyped(data: Data, type: DataType): Data {
   return data.type instanceof List ? data.clone(type) : data;
 }
 
-function encodeFile(wasm: ParquetWasm, field: Field, parts: readonly Data[], rows: number, compression: Compression): Footer & { bytes: Buffer } {
+function encodeFile(
+  wasm: ParquetWasm,
+  field: Field,
+  parts: readonly Data[],
+  rows: number,
+  compression: Compression,
+): Footer & { bytes: Buffer } {
   const schema = new Schema([field]);
   const batches = parts.map(
     (data) =>
-      new RecordBatch(schema, makeData({ type: new Struct([field]), length: data.length, nullCount: 0, children: [retyped(data, field.type)] })),
+      new RecordBatch(
+        schema,
+        makeData({
+          type: new Struct([field]),
+          length: data.length,
+          nullCount: 0,
+          children: [retyped(data, field.type as DataType)],
+        }),
+      ),
   );
   const codecs = {
     none: wasm.Compression.UNCOMPRESSED,
@@ -141,12 +168,16 @@ function emptyChunk(schema: EncodedSchema, path: readonly string[], compression:
  *
  * @throws ColonnadeError `INTERNAL` where a vector has a type that no output has, or the columns differ in length.
  */
-export async function encodeRowGroup(columns: readonly OutputVector[], compression: Compression): Promise<EncodedChunk[]> {
+export async function encodeRowGroup(
+  columns: readonly OutputVector[],
+  compression: Compression,
+): Promise<EncodedChunk[]> {
   const wasm = await parquetWasm();
   const rows = columns[0]?.vector.length ?? 0;
   const chunks: EncodedChunk[] = [];
   for (const { name, vector } of columns) {
-    if (vector.length !== rows) throw internal(`column "${name}" has ${vector.length} rows, others of its row group ${rows}`);
+    if (vector.length !== rows)
+      throw internal(`column "${name}" has ${vector.length} rows, others of its row group ${rows}`);
     const field = fieldOf(name, vector.type as DataType);
     if (rows === 0) {
       const path = field.type instanceof List ? [name, 'list', 'element'] : [name];
@@ -167,11 +198,20 @@ function encodeColumn(wasm: ParquetWasm, field: Field, vector: Vector, compressi
   }
   const group = file.rowGroups[0];
   const chunk = group?.chunks[0];
-  if (group === undefined || chunk === undefined || file.rowGroups.length !== 1 || group.chunks.length !== 1 || group.rows !== rows) {
-    throw internal(`column "${field.name}" was encoded as ${file.rowGroups.length} row groups of ${file.rows} rows, not one of ${rows}`);
+  if (
+    group === undefined ||
+    chunk === undefined ||
+    file.rowGroups.length !== 1 ||
+    group.chunks.length !== 1 ||
+    group.rows !== rows
+  ) {
+    throw internal(
+      `column "${field.name}" was encoded as ${file.rowGroups.length} row groups of ${file.rows} rows, not one of ${rows}`,
+    );
   }
   const { offset, length } = chunk.pages;
-  const slice = (range: { offset: number; length: number }): Buffer => file.bytes.subarray(range.offset, range.offset + range.length);
+  const slice = (range: { offset: number; length: number }): Buffer =>
+    file.bytes.subarray(range.offset, range.offset + range.length);
   return {
     rows,
     pages: file.bytes.subarray(offset, offset + length),
@@ -188,9 +228,13 @@ export async function encodeSchema(fields: readonly Field[]): Promise<EncodedSch
   const wasm = await parquetWasm();
   const schema = new Schema([...fields]);
   const written = wasm.writeParquet(wasm.Table.fromIPCStream(tableToIPC(new Table(schema), 'stream')));
-  const footer = footerOf(Buffer.from(written.buffer, written.byteOffset, written.byteLength), '(schema of the outputs)');
+  const footer = footerOf(
+    Buffer.from(written.buffer, written.byteOffset, written.byteLength),
+    '(schema of the outputs)',
+  );
   const columnOrders = footer.tree.list(FILE.columnOrders);
   const arrowSchema = keyValue(footer, ARROW_SCHEMA_KEY);
-  if (columnOrders === undefined || arrowSchema === undefined) throw internal('the encoder left out the order of columns or the Arrow schema');
+  if (columnOrders === undefined || arrowSchema === undefined)
+    throw internal('the encoder left out the order of columns or the Arrow schema');
   return { elements: footer.tree.structs(FILE.schema), columnOrders, arrowSchema, createdBy: footer.createdBy ?? '' };
 }

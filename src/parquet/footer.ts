@@ -29,7 +29,8 @@ import {
 } from './format.js';
 import { looksLike } from './magic.js';
 import { parseSchema, type SchemaNode } from './schema.js';
-import { THRIFT, ThriftError, ThriftStruct, parseThrift } from './thrift.js';
+import { ThriftError, ThriftStruct, type ThriftValue } from './thrift.js';
+import { parseThrift } from './thrift-compact.js';
 
 /** A range of bytes of the file. */
 export interface ByteRange {
@@ -39,7 +40,7 @@ export interface ByteRange {
 
 /** The values of one leaf column in one row group. */
 export interface ColumnChunk {
-  /** Names from the top-level column down to the leaf. */
+  /** Names from the top-level column down to the leaf, as in the schema. */
   readonly path: readonly string[];
   readonly type: PhysicalType;
   readonly codec: string;
@@ -122,7 +123,11 @@ function notParquet(path: string, head: Buffer, size: number): ColonnadeError {
       'wait until its writer is done, or copy the whole file again',
     );
   }
-  return bad(path, `it is not Parquet; it looks like ${looksLike(head)}`, 'convert it to Parquet, or leave it out of source.path');
+  return bad(
+    path,
+    `it is not Parquet; it looks like ${looksLike(head)}`,
+    'convert it to Parquet, or leave it out of source.path',
+  );
 }
 
 /**
@@ -153,7 +158,11 @@ export async function readOpenFooter(handle: FileHandle, path: string): Promise<
   const tail = await readExactly(handle, path, Math.max(0, size - TAIL_BYTES), Math.min(size, TAIL_BYTES));
   const magic = tail.toString('latin1', tail.length - 4);
   if (magic === ENCRYPTED_MAGIC) {
-    throw bad(path, 'its footer is encrypted (it ends in PARE)', 'decrypt it first: write it again with the tool that has the keys');
+    throw bad(
+      path,
+      'its footer is encrypted (it ends in PARE)',
+      'decrypt it first: write it again with the tool that has the keys',
+    );
   }
   if (magic !== MAGIC) throw notParquet(path, head, size);
   if (head.toString('latin1', 0, 4) !== MAGIC) {
@@ -161,9 +170,14 @@ export async function readOpenFooter(handle: FileHandle, path: string): Promise<
   }
   const length = tail.readUInt32LE(tail.length - 8);
   const start = size - 8 - length;
-  if (start < 4) throw bad(path, `its footer claims ${length} bytes at byte ${size - 8}, more than the file's ${size}`, WRITE_AGAIN);
+  if (start < 4)
+    throw bad(path, `its footer claims ${length} bytes at byte ${size - 8}, more than the file's ${size}`, WRITE_AGAIN);
   if (length > MAX_FOOTER_BYTES) {
-    throw bad(path, `its footer claims ${length} bytes; more than ${MAX_FOOTER_BYTES} are not read`, 'write it with fewer row groups');
+    throw bad(
+      path,
+      `its footer claims ${length} bytes; more than ${MAX_FOOTER_BYTES} are not read`,
+      'write it with fewer row groups',
+    );
   }
   const bytes =
     length + 8 <= tail.length
@@ -193,13 +207,19 @@ export function parseFooter(bytes: Uint8Array, place: FooterPlace): Footer {
   } catch (error) {
     if (!(error instanceof ThriftError)) throw error;
     const at = error.offset === undefined ? '' : ` at byte ${place.start + error.offset}`;
-    throw bad(place.path, `its footer (bytes ${place.start} to ${place.size - 8}) is damaged${at}: ${error.message}`, WRITE_AGAIN, error);
+    throw bad(
+      place.path,
+      `its footer (bytes ${place.start} to ${place.size - 8}) is damaged${at}: ${error.message}`,
+      WRITE_AGAIN,
+      error,
+    );
   }
 }
 
 class FooterView {
   private readonly tree: ThriftStruct;
   private readonly place: FooterPlace;
+  private readonly encodingNames = new Map<string, readonly string[]>();
 
   constructor(tree: ThriftStruct, place: FooterPlace) {
     this.tree = tree;
@@ -212,7 +232,7 @@ class FooterView {
     const leaves = leavesOf(schema);
     const encrypted = tree.has(FILE.encryptionAlgorithm);
     const rowGroups = tree.structs(FILE.rowGroups).map((group, index) => this.rowGroup(group, index, leaves));
-    const rows = count(tree.int(FILE.numRows), 'the number of rows');
+    const rows = count(tree.int(FILE.numRows), () => 'the number of rows');
     const sum = rowGroups.reduce((total, group) => total + group.rows, 0);
     if (sum !== rows) throw new ThriftError(`it claims ${rows} rows, its row groups hold ${sum}`);
     const orders = tree.list(FILE.columnOrders);
@@ -243,7 +263,7 @@ class FooterView {
     if (columns.length !== leaves.length) {
       throw new ThriftError(`row group ${index} has ${columns.length} columns, the schema ${leaves.length}`);
     }
-    const rows = count(tree.int(ROW_GROUP.numRows), `the number of rows of row group ${index}`);
+    const rows = count(tree.int(ROW_GROUP.numRows), () => `the number of rows of row group ${index}`);
     const chunks = columns.map((column, leaf) => this.chunk(column, index, leaves[leaf] as SchemaNode));
     const bytes = chunks.reduce((total, chunk) => total + chunk.pages.length, 0);
     return { rows, bytes, chunks, tree };
@@ -252,30 +272,44 @@ class FooterView {
   private chunk(tree: ThriftStruct, group: number, leaf: SchemaNode): ColumnChunk {
     const encrypted = tree.has(CHUNK.crypto);
     const metadata = tree.struct(CHUNK.metadata);
-    const what = `column "${leaf.name}" of row group ${group}`;
+    const what = (): string => `column "${leaf.name}" of row group ${group}`;
     const filePath = tree.text(CHUNK.filePath);
     if (metadata === undefined) {
-      if (!encrypted) throw new ThriftError(`${what} has no metadata`);
-      return { ...EMPTY_CHUNK, path: [leaf.name], type: leaf.type ?? 'BYTE_ARRAY', encrypted, tree, ...(filePath === undefined ? {} : { filePath }) };
+      if (!encrypted) throw new ThriftError(`${what()} has no metadata`);
+      return {
+        ...EMPTY_CHUNK,
+        path: leaf.path,
+        type: leaf.type ?? 'BYTE_ARRAY',
+        encrypted,
+        tree,
+        ...(filePath === undefined ? {} : { filePath }),
+      };
     }
     const code = metadata.int(COLUMN.type);
     const type = PHYSICAL_TYPES[code ?? -1];
     if (type === undefined || type !== leaf.type) {
-      throw new ThriftError(`${what} is of type ${type ?? code}, the schema says ${leaf.type}`);
+      throw new ThriftError(`${what()} is of type ${type ?? code}, the schema says ${leaf.type}`);
     }
-    const columnIndex = this.range(tree, CHUNK.columnIndexOffset, CHUNK.columnIndexLength, `the column index of ${what}`);
-    const offsetIndex = this.range(tree, CHUNK.offsetIndexOffset, CHUNK.offsetIndexLength, `the offset index of ${what}`);
-    const encodings = metadata.list(COLUMN.encodings)?.values ?? [];
-    const path = metadata.list(COLUMN.path);
-    if (path !== undefined && path.type !== THRIFT.binary) throw new ThriftError(`${what} has a path that is not text`);
+    const columnIndex = this.range(
+      tree,
+      CHUNK.columnIndexOffset,
+      CHUNK.columnIndexLength,
+      () => `the column index of ${what()}`,
+    );
+    const offsetIndex = this.range(
+      tree,
+      CHUNK.offsetIndexOffset,
+      CHUNK.offsetIndexLength,
+      () => `the offset index of ${what()}`,
+    );
     return {
-      path: (path?.values ?? []).map((part) => Buffer.from(part as Uint8Array).toString('utf8')),
+      path: leaf.path,
       type,
       codec: codecName(metadata.int(COLUMN.codec) ?? -1),
-      encodings: encodings.map((encoding) => encodingName(Number(encoding))),
-      values: count(metadata.int(COLUMN.numValues), `the number of values of ${what}`),
+      encodings: this.encodings(metadata.list(COLUMN.encodings)?.values ?? []),
+      values: count(metadata.int(COLUMN.numValues), () => `the number of values of ${what()}`),
       pages: this.pages(metadata, what, filePath),
-      uncompressedBytes: count(metadata.int(COLUMN.uncompressedSize), `the uncompressed size of ${what}`),
+      uncompressedBytes: count(metadata.int(COLUMN.uncompressedSize), () => `the uncompressed size of ${what()}`),
       ...(columnIndex === undefined ? {} : { columnIndex }),
       ...(offsetIndex === undefined ? {} : { offsetIndex }),
       bloomFilter: metadata.has(COLUMN.bloomOffset),
@@ -286,25 +320,37 @@ class FooterView {
     };
   }
 
-  private pages(metadata: ThriftStruct, what: string, filePath: string | undefined): ByteRange {
-    const length = count(metadata.int(COLUMN.compressedSize), `the size of ${what}`);
-    const data = count(metadata.int(COLUMN.dataPageOffset), `the offset of ${what}`);
+  /** Few combinations, many chunks: each is put together once. */
+  private encodings(codes: readonly ThriftValue[]): readonly string[] {
+    const key = codes.map(Number).join();
+    const known = this.encodingNames.get(key) ?? codes.map((code) => encodingName(Number(code)));
+    this.encodingNames.set(key, known);
+    return known;
+  }
+
+  private pages(metadata: ThriftStruct, what: Name, filePath: string | undefined): ByteRange {
+    const length = count(metadata.int(COLUMN.compressedSize), () => `the size of ${what()}`);
+    const data = count(metadata.int(COLUMN.dataPageOffset), () => `the offset of ${what()}`);
     // 0 says that there is no such page: some writers write it for the dictionary, Arrow C++ for chunks without values.
     const dictionary = metadata.int(COLUMN.dictionaryPageOffset) ?? 0;
     const places = [dictionary, data].filter((place) => place !== 0);
     const offset = Math.min(...places, this.place.start);
     if (length > 0 && filePath === undefined && (offset < 4 || offset + length > this.place.start)) {
-      throw new ThriftError(`${what} lies at bytes ${offset} to ${offset + length}, outside the data (4 to ${this.place.start})`);
+      throw new ThriftError(
+        `${what()} lies at bytes ${offset} to ${offset + length}, outside the data (4 to ${this.place.start})`,
+      );
     }
     return { offset, length };
   }
 
-  private range(tree: ThriftStruct, offsetId: number, lengthId: number, what: string): ByteRange | undefined {
+  private range(tree: ThriftStruct, offsetId: number, lengthId: number, what: Name): ByteRange | undefined {
     const offset = tree.int(offsetId);
     const length = tree.int(lengthId);
     if (offset === undefined || length === undefined || length === 0) return undefined;
     if (offset < 4 || length < 0 || offset + length > this.place.start) {
-      throw new ThriftError(`${what} lies at bytes ${offset} to ${offset + length}, outside the data (4 to ${this.place.start})`);
+      throw new ThriftError(
+        `${what()} lies at bytes ${offset} to ${offset + length}, outside the data (4 to ${this.place.start})`,
+      );
     }
     return { offset, length };
   }
@@ -320,9 +366,12 @@ const EMPTY_CHUNK = {
   metadata: new ThriftStruct(),
 } as const;
 
-function count(value: number | undefined, what: string): number {
-  if (value === undefined) throw new ThriftError(`${what} is missing`);
-  if (value < 0) throw new ThriftError(`${what} is ${value}`);
+/** The name of a value, put together only for an error: a footer has hundreds of thousands of values. */
+type Name = () => string;
+
+function count(value: number | undefined, what: Name): number {
+  if (value === undefined) throw new ThriftError(`${what()} is missing`);
+  if (value < 0) throw new ThriftError(`${what()} is ${value}`);
   return value;
 }
 

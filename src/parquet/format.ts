@@ -147,7 +147,13 @@ export function encodingName(code: number): string {
 }
 
 /** The number of the codec that a pipeline's compression stands for. */
-export const COMPRESSION_CODECS: Readonly<Record<Compression, number>> = { none: 0, snappy: 1, gzip: 2, zstd: 6, lz4: 7 };
+export const COMPRESSION_CODECS: Readonly<Record<Compression, number>> = {
+  none: 0,
+  snappy: 1,
+  gzip: 2,
+  zstd: 6,
+  lz4: 7,
+};
 
 /** The first and the last bytes of a Parquet file, and of one whose footer is encrypted. */
 export const MAGIC = 'PAR1';

@@ -12,7 +12,8 @@ export function spliceObstacle(footer: Footer): string | undefined {
   if (footer.tree.has(FILE.footerSigningKey)) return 'its footer is signed';
   for (const { chunks } of footer.rowGroups) {
     const elsewhere = chunks.find((chunk) => chunk.filePath !== undefined);
-    if (elsewhere !== undefined) return `column "${elsewhere.path.join('.')}" lies in another file, ${elsewhere.filePath}`;
+    if (elsewhere !== undefined)
+      return `column "${elsewhere.path.join('.')}" lies in another file, ${elsewhere.filePath}`;
   }
   return arrowSchemaObstacle(footer);
 }

@@ -42,7 +42,8 @@ export async function projectFile(options: ProjectOptions): Promise<{ readonly b
   try {
     const groups = await openScores(source, options.scores, opened);
     const [path] = options.scores;
-    if (path === undefined) throw new ColonnadeError('INTERNAL', `${source.path}: no scores file was given`, { phase: 'sink' });
+    if (path === undefined)
+      throw new ColonnadeError('INTERNAL', `${source.path}: no scores file was given`, { phase: 'sink' });
     const schema = groups[0]?.file ?? (await readScoresFile(path));
     const scores = pickColumns(schema, scoreColumns);
     const from = await openForReading(source.path);
@@ -86,10 +87,14 @@ function pickNodes(source: Footer, columns: readonly string[], scoreColumns: rea
   return columns.map((column) => {
     const node = source.schema.children[names.indexOf(column)];
     if (node !== undefined) return node;
-    throw new ColonnadeError('COLUMN_MISSING', `${source.path}: it has no column "${column}"; it has ${names.join(', ')}`, {
-      phase: 'sink',
-      hint: 'spell it as in the file',
-    });
+    throw new ColonnadeError(
+      'COLUMN_MISSING',
+      `${source.path}: it has no column "${column}"; it has ${names.join(', ')}`,
+      {
+        phase: 'sink',
+        hint: 'spell it as in the file',
+      },
+    );
   });
 }
 
@@ -141,7 +146,11 @@ function projectedFooter(
   const footer = source.tree
     .with(FILE.schema, THRIFT.list, new ThriftList(THRIFT.struct, schema))
     .with(FILE.rowGroups, THRIFT.list, new ThriftList(THRIFT.struct, rowGroups))
-    .with(FILE.keyValues, THRIFT.list, new ThriftList(THRIFT.struct, projectedMetadata(source, nodes, scores, scoresFile)));
+    .with(
+      FILE.keyValues,
+      THRIFT.list,
+      new ThriftList(THRIFT.struct, projectedMetadata(source, nodes, scores, scoresFile)),
+    );
   const orders = source.tree.list(FILE.columnOrders)?.values;
   if (orders === undefined) return footer;
   const scoreOrders = scoresFile.footer.tree.list(FILE.columnOrders)?.values ?? [];

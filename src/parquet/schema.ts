@@ -4,19 +4,14 @@
  *     parseSchema(elements): SchemaNode      throws ThriftError
  *     typeWords(node): string
  */
-import {
-  ELEMENT,
-  LOGICAL,
-  PHYSICAL_TYPES,
-  REPETITIONS,
-  type PhysicalType,
-  type Repetition,
-} from './format.js';
+import { ELEMENT, LOGICAL, PHYSICAL_TYPES, REPETITIONS, type PhysicalType, type Repetition } from './format.js';
 import { ThriftError, type ThriftStruct } from './thrift.js';
 
 /** A group or leaf of a schema. */
 export interface SchemaNode {
   readonly name: string;
+  /** Names from the top-level column down to this one; empty for the root. */
+  readonly path: readonly string[];
   readonly repetition: Repetition;
   /** Absent for a group. */
   readonly type?: PhysicalType;
@@ -38,35 +33,37 @@ const MAX_DEPTH = 200;
  */
 export function parseSchema(elements: readonly ThriftStruct[]): SchemaNode {
   let leaf = 0;
-  const node = (at: number, depth: number): SchemaNode => {
+  const node = (at: number, above: readonly string[] | undefined): SchemaNode => {
     const element = elements[at];
     if (element === undefined) throw new ThriftError('the schema claims more elements than it has');
-    if (depth > MAX_DEPTH) throw new ThriftError(`the schema nests deeper than ${MAX_DEPTH}`);
+    if ((above?.length ?? 0) > MAX_DEPTH) throw new ThriftError(`the schema nests deeper than ${MAX_DEPTH}`);
     const name = element.text(ELEMENT.name);
     if (name === undefined) throw new ThriftError(`element ${at} of the schema has no name`);
+    const path = above === undefined ? [] : [...above, name];
     const repetition = REPETITIONS[element.int(ELEMENT.repetition) ?? 0];
     if (repetition === undefined) throw new ThriftError(`element "${name}" of the schema has no known repetition`);
     const code = element.int(ELEMENT.type);
     const count = element.int(ELEMENT.numChildren) ?? 0;
     const firstLeaf = leaf;
-    if (code !== undefined && count === 0 && depth > 0) {
+    if (code !== undefined && count === 0 && above !== undefined) {
       const type = PHYSICAL_TYPES[code];
       if (type === undefined) throw new ThriftError(`element "${name}" of the schema has an unknown type ${code}`);
       leaf += 1;
-      return { name, repetition, type, children: [], elements: [at, at + 1], leaves: [firstLeaf, leaf], element };
+      return { name, path, repetition, type, children: [], elements: [at, at + 1], leaves: [firstLeaf, leaf], element };
     }
-    if (count < 0 || count > elements.length) throw new ThriftError(`element "${name}" of the schema claims ${count} children`);
+    if (count < 0 || count > elements.length)
+      throw new ThriftError(`element "${name}" of the schema claims ${count} children`);
     const children: SchemaNode[] = [];
     let next = at + 1;
     for (let index = 0; index < count; index += 1) {
-      const child = node(next, depth + 1);
+      const child = node(next, path);
       children.push(child);
       next = child.elements[1];
     }
-    return { name, repetition, children, elements: [at, next], leaves: [firstLeaf, leaf], element };
+    return { name, path, repetition, children, elements: [at, next], leaves: [firstLeaf, leaf], element };
   };
   if (elements.length === 0) throw new ThriftError('it has no schema');
-  const root = node(0, 0);
+  const root = node(0, undefined);
   if (root.elements[1] !== elements.length) {
     throw new ThriftError(`the schema has ${elements.length} elements, its tree only ${root.elements[1]}`);
   }
@@ -167,8 +164,7 @@ function leafWords(node: SchemaNode): string {
   const physical = type === 'FIXED_LEN_BYTE_ARRAY' ? `${type}(${element.int(ELEMENT.typeLength) ?? 0})` : type;
   const annotation = annotationOf(element);
   // INT32 (INT32) says no more than INT32: writers differ in whether they spell it out.
-  const plain =
-    annotation?.kind === 'integer' && annotation.signed && physical === `INT${annotation.bits}`;
+  const plain = annotation?.kind === 'integer' && annotation.signed && physical === `INT${annotation.bits}`;
   return annotation === undefined || plain ? physical : `${physical} (${annotationWords(annotation)})`;
 }
 
@@ -198,7 +194,8 @@ function groupWords(node: SchemaNode): string {
   }
   if (kind === 'map') {
     const [key, value] = node.children[0]?.children ?? [];
-    if (key !== undefined) return value === undefined ? `SET<${typeWords(key)}>` : `MAP<${typeWords(key)}, ${typeWords(value)}>`;
+    if (key !== undefined)
+      return value === undefined ? `SET<${typeWords(key)}>` : `MAP<${typeWords(key)}, ${typeWords(value)}>`;
   }
   const fields = node.children.map((child) => `${child.name}: ${typeWords(child)}`).join(', ');
   return kind === 'variant' ? `VARIANT<${fields}>` : `STRUCT<${fields}>`;

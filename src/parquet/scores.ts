@@ -23,7 +23,8 @@ import { encodeRowGroup, encodeSchema, type EncodedChunk, type EncodedSchema } f
 import { CHUNK, FILE, KEY_VALUE, MAGIC } from './format.js';
 import { keyValue, readFooter, topLevelColumns, type ColumnChunk, type Footer } from './footer.js';
 import { typeWords, type SchemaNode } from './schema.js';
-import { THRIFT, ThriftList, ThriftStruct, serializeThrift, thriftText } from './thrift.js';
+import { THRIFT, ThriftList, ThriftStruct, thriftText } from './thrift.js';
+import { serializeThrift } from './thrift-compact.js';
 
 export interface ScoresOptions {
   readonly compression: Compression;
@@ -69,7 +70,13 @@ export class ScoresWriter {
   private readonly groups: PendingGroup[] = [];
   private rows = 0;
 
-  private constructor(path: string, fields: readonly Field[], options: ScoresOptions, schema: EncodedSchema, handle: FileHandle) {
+  private constructor(
+    path: string,
+    fields: readonly Field[],
+    options: ScoresOptions,
+    schema: EncodedSchema,
+    handle: FileHandle,
+  ) {
     this.path = path;
     this.fields = fields;
     this.options = options;
@@ -100,7 +107,9 @@ export class ScoresWriter {
   /** @param vectors one for each field, in their order, each with all rows of the row group. */
   async appendRowGroup(vectors: readonly Vector[]): Promise<void> {
     if (vectors.length !== this.fields.length) {
-      throw new ColonnadeError('INTERNAL', `${vectors.length} vectors were given for ${this.fields.length} columns`, { phase: 'score' });
+      throw new ColonnadeError('INTERNAL', `${vectors.length} vectors were given for ${this.fields.length} columns`, {
+        phase: 'score',
+      });
     }
     const columns = vectors.map((vector, index) => ({ name: (this.fields[index] as Field).name, vector }));
     const encoded = await encodeRowGroup(columns, this.options.compression);
@@ -128,13 +137,22 @@ export class ScoresWriter {
   /** Writes page indexes and footer, and waits for the disk. */
   async close(): Promise<WrittenScores> {
     const chunks = this.groups.flatMap((group) => group.chunks);
-    const append = async (chunk: PendingGroup['chunks'][number], bytes: Buffer | undefined, offsetId: number, lengthId: number): Promise<void> => {
+    const append = async (
+      chunk: PendingGroup['chunks'][number],
+      bytes: Buffer | undefined,
+      offsetId: number,
+      lengthId: number,
+    ): Promise<void> => {
       if (bytes === undefined) return;
-      chunk.tree = chunk.tree.with(offsetId, THRIFT.i64, this.appender.position).with(lengthId, THRIFT.i32, bytes.length);
+      chunk.tree = chunk.tree
+        .with(offsetId, THRIFT.i64, this.appender.position)
+        .with(lengthId, THRIFT.i32, bytes.length);
       await this.appender.write(bytes);
     };
-    for (const chunk of chunks) await append(chunk, chunk.columnIndex, CHUNK.columnIndexOffset, CHUNK.columnIndexLength);
-    for (const chunk of chunks) await append(chunk, chunk.offsetIndex, CHUNK.offsetIndexOffset, CHUNK.offsetIndexLength);
+    for (const chunk of chunks)
+      await append(chunk, chunk.columnIndex, CHUNK.columnIndexOffset, CHUNK.columnIndexLength);
+    for (const chunk of chunks)
+      await append(chunk, chunk.offsetIndex, CHUNK.offsetIndexOffset, CHUNK.offsetIndexLength);
     await this.appender.write(serializeFooter(this.footer()));
     await this.appender.sync();
     const bytes = this.appender.position;
@@ -144,7 +162,14 @@ export class ScoresWriter {
 
   private footer(): ThriftStruct {
     const { schema, groups } = this;
-    const trees = groups.map(({ rows, chunks, firstByte }, index) => rowGroup(rows, chunks.map((chunk) => chunk.tree), firstByte, index));
+    const trees = groups.map(({ rows, chunks, firstByte }, index) =>
+      rowGroup(
+        rows,
+        chunks.map((chunk) => chunk.tree),
+        firstByte,
+        index,
+      ),
+    );
     const metadata = { [ARROW_SCHEMA_KEY]: schema.arrowSchema, ...this.options.metadata };
     const entries = Object.entries(metadata).map(([key, value]) => keyValueStruct(key, value));
     return new ThriftStruct([

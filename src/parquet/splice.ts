@@ -56,16 +56,23 @@ const REWRITE = 'use sink.mode: partition, which writes the file anew';
 export function planSplice(footer: Footer, columns: readonly string[]): { readonly prefixBytes: number } {
   const obstacle = spliceObstacle(footer);
   if (obstacle !== undefined) {
-    throw new ColonnadeError('NOT_SPLICEABLE', `${footer.path}: columns cannot be appended to it: ${obstacle}`, { phase: 'sink', hint: REWRITE });
+    throw new ColonnadeError('NOT_SPLICEABLE', `${footer.path}: columns cannot be appended to it: ${obstacle}`, {
+      phase: 'sink',
+      hint: REWRITE,
+    });
   }
   const taken = new Map(footer.schema.children.map(({ name }) => [name.toLowerCase(), `a column "${name}" already`]));
   for (const column of columns) {
     const other = taken.get(column.toLowerCase());
     if (other !== undefined) {
-      throw new ColonnadeError('COLUMN_EXISTS', `${footer.path}: "${column}" cannot be appended; the file has ${other}`, {
-        phase: 'sink',
-        hint: 'give the output another name (readers such as DuckDB and Spark do not tell names apart by case)',
-      });
+      throw new ColonnadeError(
+        'COLUMN_EXISTS',
+        `${footer.path}: "${column}" cannot be appended; the file has ${other}`,
+        {
+          phase: 'sink',
+          hint: 'give the output another name (readers such as DuckDB and Spark do not tell names apart by case)',
+        },
+      );
     }
     taken.set(column.toLowerCase(), `an output "${column}" already`);
   }
@@ -85,7 +92,11 @@ export interface OpenScores extends ScoresFile {
 }
 
 /** Opens scores files and matches their row groups with those of the source. The caller closes what is in `opened`. */
-export async function openScores(source: Footer, paths: readonly string[], opened: FileHandle[]): Promise<readonly ScoresGroup[]> {
+export async function openScores(
+  source: Footer,
+  paths: readonly string[],
+  opened: FileHandle[],
+): Promise<readonly ScoresGroup[]> {
   const groups: ScoresGroup[] = [];
   for (const path of paths) {
     const scores = await readScoresFile(path);
@@ -94,7 +105,8 @@ export async function openScores(source: Footer, paths: readonly string[], opene
     const file = { ...scores, handle, reader: new RangeReader(handle, path, scores.footer.start) };
     groups.push(...scores.rowGroups.map((group) => ({ ...group, file })));
   }
-  const rows = (list: readonly { readonly rows: number }[]): string => `${list.reduce((sum, group) => sum + group.rows, 0)} rows in ${list.length} row groups`;
+  const rows = (list: readonly { readonly rows: number }[]): string =>
+    `${list.reduce((sum, group) => sum + group.rows, 0)} rows in ${list.length} row groups`;
   const differs = Array.from({ length: Math.max(groups.length, source.rowGroups.length) }, (_, index) => index).find(
     (index) => groups[index]?.rows !== source.rowGroups[index]?.rows,
   );
@@ -114,12 +126,20 @@ export function pickColumns(first: ScoresFile, names: readonly string[]): readon
   return names.map((name) => {
     const column = first.columns.find((candidate) => candidate.name === name);
     if (column !== undefined) return column;
-    throw new ColonnadeError('INTERNAL', `${first.path} has no column "${name}"; it has ${first.columns.map((each) => each.name).join(', ')}`, { phase: 'sink' });
+    throw new ColonnadeError(
+      'INTERNAL',
+      `${first.path} has no column "${name}"; it has ${first.columns.map((each) => each.name).join(', ')}`,
+      { phase: 'sink' },
+    );
   });
 }
 
 /** The schema of scores where there is no file to take it from, for a source without row groups, is that of the first file. */
-async function scoresSchema(groups: readonly ScoresGroup[], paths: readonly string[], source: Footer): Promise<ScoresFile> {
+async function scoresSchema(
+  groups: readonly ScoresGroup[],
+  paths: readonly string[],
+  source: Footer,
+): Promise<ScoresFile> {
   const first = groups[0]?.file;
   if (first !== undefined) return first;
   const [path] = paths;
@@ -145,8 +165,16 @@ export async function finishSplice(options: SpliceOptions): Promise<{ readonly b
     const target = await openPrefix(destination, prefixBytes);
     opened.push(target);
     const appender = new Appender(target, destination, prefixBytes, hash);
-    const indexed = await appendChunks(source, groups, columns, appender, new RangeReader(target, destination, prefixBytes));
-    const chunks = source.pageIndex ? await writeIndexes(appender, indexed) : indexed.map((group) => group.map(({ tree }) => tree));
+    const indexed = await appendChunks(
+      source,
+      groups,
+      columns,
+      appender,
+      new RangeReader(target, destination, prefixBytes),
+    );
+    const chunks = source.pageIndex
+      ? await writeIndexes(appender, indexed)
+      : indexed.map((group) => group.map(({ tree }) => tree));
     const footer = splicedFooter(source, chunks, pickColumns(schema, columns), schema, options.metadata);
     await appender.write(serializeFooter(footer));
     await appender.sync();
@@ -163,7 +191,10 @@ async function openPrefix(path: string, bytes: number): Promise<FileHandle> {
     handle = await open(path, 'r+');
     const { size } = await handle.stat();
     if (size < bytes) {
-      throw new ColonnadeError('IO_FAILED', `${path}: the copy has ${size} bytes, ${bytes} are needed`, { phase: 'sink', hint: 'run it again' });
+      throw new ColonnadeError('IO_FAILED', `${path}: the copy has ${size} bytes, ${bytes} are needed`, {
+        phase: 'sink',
+        hint: 'run it again',
+      });
     }
     if (size > bytes) await handle.truncate(bytes);
     return handle;
@@ -192,10 +223,16 @@ async function appendChunks(
 }
 
 /** Copies the pages of one chunk of scores. @param ordered false where the file does not say how minima are ordered: then there are none. */
-export async function appendChunk(group: ScoresGroup, name: string, ordered: boolean, appender: Appender): Promise<IndexedChunk> {
+export async function appendChunk(
+  group: ScoresGroup,
+  name: string,
+  ordered: boolean,
+  appender: Appender,
+): Promise<IndexedChunk> {
   const { file, chunks } = group;
   const chunk = chunks.get(name);
-  if (chunk === undefined) throw new ColonnadeError('INTERNAL', `${file.path} has no column "${name}"`, { phase: 'sink' });
+  if (chunk === undefined)
+    throw new ColonnadeError('INTERNAL', `${file.path} has no column "${name}"`, { phase: 'sink' });
   const delta = appender.position - chunk.pages.offset;
   await appender.copy(file.handle, file.path, chunk.pages.offset, chunk.pages.length);
   const metadata = moveColumn(chunk.metadata, delta);
@@ -213,7 +250,11 @@ function withoutBounds(metadata: ThriftStruct): ThriftStruct {
   const statistics = metadata.struct(COLUMN.statistics);
   if (statistics === undefined) return metadata;
   const { min, max, minValue, maxValue, minExact, maxExact } = STATISTICS;
-  return metadata.with(COLUMN.statistics, THRIFT.struct, statistics.without(min, max, minValue, maxValue, minExact, maxExact));
+  return metadata.with(
+    COLUMN.statistics,
+    THRIFT.struct,
+    statistics.without(min, max, minValue, maxValue, minExact, maxExact),
+  );
 }
 
 function splicedFooter(
@@ -232,25 +273,38 @@ function splicedFooter(
   if (entries.length > 0) footer = footer.with(FILE.keyValues, THRIFT.list, new ThriftList(THRIFT.struct, entries));
   const orders = tree.list(FILE.columnOrders);
   if (orders === undefined) return footer;
-  const added = columns.flatMap(({ node }) => scores.footer.tree.list(FILE.columnOrders)?.values.slice(...node.leaves) ?? []);
+  const added = columns.flatMap(
+    ({ node }) => scores.footer.tree.list(FILE.columnOrders)?.values.slice(...node.leaves) ?? [],
+  );
   // An empty list may have been written with any type of element.
   return footer.with(FILE.columnOrders, THRIFT.list, new ThriftList(THRIFT.struct, [...orders.values, ...added]));
 }
 
 /** The old row group with more chunks. Its offset, ordinal and sorting columns stay. */
 function grownRowGroup(group: ThriftStruct, chunks: readonly ThriftStruct[], added: number): ThriftStruct {
-  const sum = (id: number): number => chunks.slice(chunks.length - added).reduce((total, chunk) => total + (chunk.struct(CHUNK.metadata)?.int(id) ?? 0), 0);
+  const sum = (id: number): number =>
+    chunks
+      .slice(chunks.length - added)
+      .reduce((total, chunk) => total + (chunk.struct(CHUNK.metadata)?.int(id) ?? 0), 0);
   const grown = group
     .with(ROW_GROUP.columns, THRIFT.list, new ThriftList(THRIFT.struct, chunks))
-    .with(ROW_GROUP.totalByteSize, THRIFT.i64, (group.int(ROW_GROUP.totalByteSize) ?? 0) + sum(COLUMN.uncompressedSize));
+    .with(
+      ROW_GROUP.totalByteSize,
+      THRIFT.i64,
+      (group.int(ROW_GROUP.totalByteSize) ?? 0) + sum(COLUMN.uncompressedSize),
+    );
   const compressed = group.int(ROW_GROUP.totalCompressedSize);
-  return compressed === undefined ? grown : grown.with(ROW_GROUP.totalCompressedSize, THRIFT.i64, compressed + sum(COLUMN.compressedSize));
+  return compressed === undefined
+    ? grown
+    : grown.with(ROW_GROUP.totalCompressedSize, THRIFT.i64, compressed + sum(COLUMN.compressedSize));
 }
 
 /** The old elements, one child more for the root, and the new columns' elements; with field ids where the file has them. */
 function splicedSchema(source: Footer, columns: readonly ScoresColumn[], scores: ScoresFile): readonly ThriftStruct[] {
   const [root, ...old] = source.tree.structs(FILE.schema);
-  const ids = old.map((element) => element.int(ELEMENT.fieldId)).filter((id) => id !== undefined && id >= 0) as number[];
+  const ids = old
+    .map((element) => element.int(ELEMENT.fieldId))
+    .filter((id) => id !== undefined && id >= 0) as number[];
   let id = ids.reduce((highest, each) => Math.max(highest, each), 0);
   const elements = scores.footer.tree.structs(FILE.schema);
   const added = columns.flatMap(({ node }) =>
@@ -290,7 +344,9 @@ function splicedArrowSchema(base64: string, columns: readonly ScoresColumn[], sc
 }
 
 /** Copies the source and appends to the copy. `destination` is created, or written over. */
-export async function spliceFile(options: Omit<SpliceOptions, 'source' | 'hash'> & { readonly source: string | Footer }): Promise<{ readonly bytes: number; readonly sha256: string }> {
+export async function spliceFile(
+  options: Omit<SpliceOptions, 'source' | 'hash'> & { readonly source: string | Footer },
+): Promise<{ readonly bytes: number; readonly sha256: string }> {
   const source = typeof options.source === 'string' ? await readFooter(options.source) : options.source;
   const { prefixBytes } = planSplice(source, options.columns);
   const copy = startCopy({ source: source.path, destination: options.destination, bytes: prefixBytes });

@@ -56,7 +56,8 @@ function decoder(leaf: SchemaNode): { decode: Decode; signed: boolean } | undefi
       : { decode: fixed(8, (bytes) => Number(bytes.readBigUInt64LE(0))), signed: false };
   }
   if (annotation.kind === 'decimal') {
-    if (leaf.type === 'INT32' || leaf.type === 'INT64') return decode && { decode: scaled(decode, annotation.scale), signed: true };
+    if (leaf.type === 'INT32' || leaf.type === 'INT64')
+      return decode && { decode: scaled(decode, annotation.scale), signed: true };
     return { decode: scaled(bigEndian, annotation.scale), signed: false };
   }
   return undefined;
@@ -77,7 +78,8 @@ function chunkRange(
   if (chunkNulls(chunk, leaf) === chunk.values) return null;
   const statistics = chunk.metadata.struct(COLUMN.statistics);
   if (statistics === undefined) return undefined;
-  if (statistics.bool(STATISTICS.minExact) === false || statistics.bool(STATISTICS.maxExact) === false) return undefined;
+  if (statistics.bool(STATISTICS.minExact) === false || statistics.bool(STATISTICS.maxExact) === false)
+    return undefined;
   const integers = leaf.type !== 'FLOAT' && leaf.type !== 'DOUBLE';
   const old = signed && integers;
   const low = statistics.binary(STATISTICS.minValue) ?? (old ? statistics.binary(STATISTICS.min) : undefined);

@@ -6,7 +6,7 @@
 import { BLOCK_BYTES, openForReading, readExactly } from './blocks.js';
 import { CHUNK } from './format.js';
 import { readFooter, type ColumnChunk } from './footer.js';
-import { serializeThrift } from './thrift.js';
+import { serializeThrift } from './thrift-compact.js';
 
 /** Compares every column chunk of `source`, pages byte for byte and metadata, with the one in its place in `destination`. */
 export async function sameColumnChunks(source: string, destination: string): Promise<readonly string[]> {
@@ -15,7 +15,10 @@ export async function sameColumnChunks(source: string, destination: string): Pro
   const differences: string[] = [];
   const same = async (a: ColumnChunk, b: ColumnChunk): Promise<boolean> => {
     if (a.pages.length !== b.pages.length || a.path.join('\0') !== b.path.join('\0')) return false;
-    const [x, y] = [a, b].map((chunk) => serializeThrift(chunk.tree.struct(CHUNK.metadata) ?? chunk.tree)) as [Buffer, Buffer];
+    const [x, y] = [a, b].map((chunk) => serializeThrift(chunk.tree.struct(CHUNK.metadata) ?? chunk.tree)) as [
+      Buffer,
+      Buffer,
+    ];
     if (!x.equals(y)) return false;
     for (let done = 0; done < a.pages.length; done += BLOCK_BYTES) {
       const length = Math.min(BLOCK_BYTES, a.pages.length - done);

@@ -51,7 +51,9 @@ const AVRO_TYPES: Readonly<Record<ElementType, string>> = {
 
 function arrayOf(document: Json, key: string): readonly Json[] | undefined {
   const value = document[key];
-  return Array.isArray(value) && value.every((entry) => typeof entry === 'object' && entry !== null) ? (value as Json[]) : undefined;
+  return Array.isArray(value) && value.every((entry) => typeof entry === 'object' && entry !== null)
+    ? (value as Json[])
+    : undefined;
 }
 
 const spark: Extend = (document, columns) => {

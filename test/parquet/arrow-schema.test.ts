@@ -4,7 +4,6 @@ import {
   Float32,
   Int32,
   List,
-  Message,
   MessageReader,
   Schema,
   Struct,
@@ -13,6 +12,7 @@ import {
   Timestamp,
   Utf8,
   tableToIPC,
+  type Message,
 } from 'apache-arrow';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -34,9 +34,19 @@ const fields = [
   new Field('kind', new Dictionary(new Utf8(), new Int32(), 7, true), true),
   new Field('nested', new Struct([new Field('a', new List(new Field('item', new Float32(), true)), false)]), true),
 ];
-const old = new Schema(fields, new Map([['owner', 'me'], ['pandas', '{"columns": []}']]));
-const added = new Schema([new Field('p', new Float32(), true), new Field('l', new List(new Field('element', new Utf8(), true)), true)]);
-const words = (schema: Schema): string[] => schema.fields.map((field) => `${field} ${JSON.stringify([...field.metadata])}`);
+const old = new Schema(
+  fields,
+  new Map([
+    ['owner', 'me'],
+    ['pandas', '{"columns": []}'],
+  ]),
+);
+const added = new Schema([
+  new Field('p', new Float32(), true),
+  new Field('l', new List(new Field('element', new Utf8(), true)), true),
+]);
+const words = (schema: Schema): string[] =>
+  schema.fields.map((field) => `${String(field)} ${JSON.stringify([...field.metadata])}`);
 
 describe('an Arrow schema', () => {
   it('takes fields of another at its end and keeps its own, with their metadata', () => {
@@ -59,8 +69,14 @@ describe('an Arrow schema', () => {
         const wellFormed = Buffer.from(text).toString();
         const change = (key: string): string | undefined => (key === 'pandas' ? wellFormed : undefined);
         const edited = editArrowSchema(encode(old), { change });
-        expect([...decode(edited).metadata]).toEqual([['owner', 'me'], ['pandas', wellFormed]]);
-        expect(readArrowSchema(edited).metadata.map(({ key, value }) => [key, value])).toEqual([['owner', 'me'], ['pandas', wellFormed]]);
+        expect([...decode(edited).metadata]).toEqual([
+          ['owner', 'me'],
+          ['pandas', wellFormed],
+        ]);
+        expect(readArrowSchema(edited).metadata.map(({ key, value }) => [key, value])).toEqual([
+          ['owner', 'me'],
+          ['pandas', wellFormed],
+        ]);
       }),
     );
   });
@@ -71,7 +87,16 @@ describe('an Arrow schema', () => {
       const more = new Schema([new Field(`p${round}`, new Float32(), true)]);
       schema = editArrowSchema(schema, { add: { from: encode(more), names: [`p${round}`] } });
     }
-    expect(decode(schema).fields.map((field) => field.name)).toEqual(['zoned', 'kind', 'nested', 'p0', 'p1', 'p2', 'p3', 'p4']);
+    expect(decode(schema).fields.map((field) => field.name)).toEqual([
+      'zoned',
+      'kind',
+      'nested',
+      'p0',
+      'p1',
+      'p2',
+      'p3',
+      'p4',
+    ]);
   });
 
   it('is told by the form of before Arrow 0.15, too', () => {
@@ -89,7 +114,9 @@ describe('an Arrow schema', () => {
       }
     };
     expect(() => readArrowSchema('')).toThrow(ArrowSchemaError);
-    expect(() => editArrowSchema(encode(old), { add: { from: encode(added), names: ['none'] } })).toThrow(/no such field/);
+    expect(() => editArrowSchema(encode(old), { add: { from: encode(added), names: ['none'] } })).toThrow(
+      /no such field/,
+    );
     for (let length = 0; length < bytes.length; length += 1) {
       expect(() => readArrowSchema(bytes.subarray(0, length).toString('base64'))).toThrow(ArrowSchemaError);
     }

@@ -36,7 +36,10 @@ describe.each([
     await writeFile(destination(), randomBytes(content.length * 2));
     const copy = startCopy({ source, destination: destination(), bytes: 10 }, { thread });
     await copy.copied;
-    expect(await copy.digest()).toEqual({ bytes: 10, sha256: createHash('sha256').update(content.subarray(0, 10)).digest('hex') });
+    expect(await copy.digest()).toEqual({
+      bytes: 10,
+      sha256: createHash('sha256').update(content.subarray(0, 10)).digest('hex'),
+    });
   });
 
   it('says that the source changed when it is shorter than it was', async () => {
@@ -44,7 +47,10 @@ describe.each([
     await writeFile(shorter, content);
     await truncate(shorter, 5000);
     const copy = startCopy({ source: shorter, destination: destination(), bytes: content.length }, { thread });
-    await expect(copy.copied).rejects.toMatchObject({ code: 'INPUT_CHANGED', message: expect.stringContaining(shorter) as string });
+    await expect(copy.copied).rejects.toMatchObject({
+      code: 'INPUT_CHANGED',
+      message: expect.stringContaining(shorter) as string,
+    });
     await expect(copy.digest()).rejects.toMatchObject({ code: 'INPUT_CHANGED' });
   });
 
@@ -52,7 +58,10 @@ describe.each([
     const gone = startCopy({ source: join(folder, 'gone'), destination: destination(), bytes: 10 }, { thread });
     await expect(gone.copied).rejects.toMatchObject({ code: 'INPUT_GONE' });
     const nowhere = startCopy({ source, destination: join(folder, 'no', 'folder'), bytes: 10 }, { thread });
-    await expect(nowhere.copied).rejects.toMatchObject({ code: 'IO_FAILED', message: expect.stringContaining(join(folder, 'no', 'folder')) as string });
+    await expect(nowhere.copied).rejects.toMatchObject({
+      code: 'IO_FAILED',
+      message: expect.stringContaining(join(folder, 'no', 'folder')) as string,
+    });
   });
 
   it('can be given up', async () => {

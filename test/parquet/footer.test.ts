@@ -7,7 +7,8 @@ import { describeFile, inspectParquet } from '../../src/parquet/describe.js';
 import { parseFooter, readFooter, type Footer } from '../../src/parquet/footer.js';
 import { CHUNK, FILE } from '../../src/parquet/format.js';
 import { serializeFooter } from '../../src/parquet/chunks.js';
-import { THRIFT, ThriftList, ThriftStruct, serializeThrift, thriftText } from '../../src/parquet/thrift.js';
+import { THRIFT, ThriftList, ThriftStruct, thriftText } from '../../src/parquet/thrift.js';
+import { serializeThrift } from '../../src/parquet/thrift-compact.js';
 import { openWorkshop, type Workshop } from './duckdb.js';
 
 let shop: Workshop;
@@ -64,7 +65,9 @@ describe('describeFile', () => {
     expect(file.hive).toEqual({});
     expect(file.rowGroups.map((group) => group.rows)).toEqual([2048, 2048, 904]);
     expect(file).not.toHaveProperty('spliceObstacle');
-    const facts = Object.fromEntries(file.columns.map(({ name, type, range, nulls }) => [name, { type, range, nulls }]));
+    const facts = Object.fromEntries(
+      file.columns.map(({ name, type, range, nulls }) => [name, { type, range, nulls }]),
+    );
     expect(facts).toEqual({
       id: { type: 'INT64', range: { min: 0, max: 4999 }, nulls: 0 },
       f: { type: 'FLOAT', range: { min: -2000, max: 2999 }, nulls: 0 },
@@ -104,17 +107,32 @@ describe('describeFile', () => {
     };
     const { tree } = footer;
     const union = new ThriftStruct([{ id: 1, type: THRIFT.struct, value: new ThriftStruct() }]);
-    expect(await change('encrypted.parquet', tree.with(FILE.encryptionAlgorithm, THRIFT.struct, union))).toMatch(/encrypted/);
-    expect(await change('signed.parquet', tree.with(FILE.footerSigningKey, THRIFT.binary, thriftText('k')))).toMatch(/signed/);
+    expect(await change('encrypted.parquet', tree.with(FILE.encryptionAlgorithm, THRIFT.struct, union))).toMatch(
+      /encrypted/,
+    );
+    expect(await change('signed.parquet', tree.with(FILE.footerSigningKey, THRIFT.binary, thriftText('k')))).toMatch(
+      /signed/,
+    );
     const [first, ...rest] = tree.structs(FILE.rowGroups);
     const [chunk, ...chunks] = first!.structs(1);
-    const moved = first!.with(1, THRIFT.list, new ThriftList(THRIFT.struct, [chunk!.with(CHUNK.filePath, THRIFT.binary, thriftText('b.parquet')), ...chunks]));
-    expect(await change('elsewhere.parquet', tree.with(FILE.rowGroups, THRIFT.list, new ThriftList(THRIFT.struct, [moved, ...rest])))).toMatch(/b\.parquet/);
+    const moved = first!.with(
+      1,
+      THRIFT.list,
+      new ThriftList(THRIFT.struct, [chunk!.with(CHUNK.filePath, THRIFT.binary, thriftText('b.parquet')), ...chunks]),
+    );
+    expect(
+      await change(
+        'elsewhere.parquet',
+        tree.with(FILE.rowGroups, THRIFT.list, new ThriftList(THRIFT.struct, [moved, ...rest])),
+      ),
+    ).toMatch(/b\.parquet/);
     const entry = new ThriftStruct([
       { id: 1, type: THRIFT.binary, value: thriftText('ARROW:schema') },
       { id: 2, type: THRIFT.binary, value: thriftText('AAAA') },
     ]);
-    expect(await change('arrow.parquet', tree.with(FILE.keyValues, THRIFT.list, new ThriftList(THRIFT.struct, [entry])))).toMatch(/ARROW:schema/);
+    expect(
+      await change('arrow.parquet', tree.with(FILE.keyValues, THRIFT.list, new ThriftList(THRIFT.struct, [entry]))),
+    ).toMatch(/ARROW:schema/);
   });
 
   it('gives plain data for inspect', async () => {
@@ -167,7 +185,12 @@ describe('a file that is not whole Parquet', () => {
     const raw = bytes.subarray(footer.start, footer.size - 8);
     const attempt = (changed: Buffer): void => {
       try {
-        const parsed = parseFooter(changed, { path, size: footer.size, start: footer.start, fingerprint: footer.fingerprint });
+        const parsed = parseFooter(changed, {
+          path,
+          size: footer.size,
+          start: footer.start,
+          fingerprint: footer.fingerprint,
+        });
         expect(parsed.rowGroups.reduce((sum, group) => sum + group.rows, 0)).toBe(parsed.rows);
       } catch (error) {
         expect(error).toBeInstanceOf(ColonnadeError);
@@ -182,15 +205,22 @@ describe('a file that is not whole Parquet', () => {
       }),
       { numRuns: 1500 },
     );
-    fc.assert(fc.property(fc.nat(raw.length - 1), (length) => attempt(raw.subarray(0, length))), { numRuns: 200 });
+    fc.assert(
+      fc.property(fc.nat(raw.length - 1), (length) => attempt(raw.subarray(0, length))),
+      { numRuns: 200 },
+    );
   });
 
   it('is refused when its rows, its columns or its places do not add up', () => {
     const place = { path, size: footer.size, start: footer.start, fingerprint: footer.fingerprint };
     const parse = (tree: ThriftStruct): Footer => parseFooter(serializeThrift(tree), place);
     const { tree } = footer;
-    expect(() => parse(tree.with(FILE.numRows, THRIFT.i64, 4999))).toThrow(/claims 4999 rows, its row groups hold 5000/);
-    expect(() => parse(tree.with(FILE.schema, THRIFT.list, new ThriftList(THRIFT.struct, tree.structs(FILE.schema).slice(0, -1))))).toThrow(/schema/);
+    expect(() => parse(tree.with(FILE.numRows, THRIFT.i64, 4999))).toThrow(
+      /claims 4999 rows, its row groups hold 5000/,
+    );
+    expect(() =>
+      parse(tree.with(FILE.schema, THRIFT.list, new ThriftList(THRIFT.struct, tree.structs(FILE.schema).slice(0, -1)))),
+    ).toThrow(/schema/);
     expect(() => parseFooter(serializeThrift(tree), { ...place, start: 1000 })).toThrow(/outside the data/);
   });
 });

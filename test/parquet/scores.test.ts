@@ -22,17 +22,25 @@ afterAll(() => shop.close());
 
 describe('a scores file', () => {
   it('is read by DuckDB, with every type, as values and as lists, NULLs among them', async () => {
-    const fields = ELEMENT_TYPES.flatMap((type) => [outputField(`a_${type}`, type, false), outputField(`l_${type}`, type, true)]);
+    const fields = ELEMENT_TYPES.flatMap((type) => [
+      outputField(`a_${type}`, type, false),
+      outputField(`l_${type}`, type, true),
+    ]);
     const value = (type: string, row: number): unknown => {
       if (type === 'string') return `s${row}`;
       if (type === 'bool') return row % 2 === 0;
       return type.endsWith('int64') ? BigInt(row) : row;
     };
-    const writer = await ScoresWriter.open(shop.path('types.parquet'), fields, { compression: 'zstd', metadata: { 'colonnade.shard': '3' } });
+    const writer = await ScoresWriter.open(shop.path('types.parquet'), fields, {
+      compression: 'zstd',
+      metadata: { 'colonnade.shard': '3' },
+    });
     await writer.appendRowGroup(
       fields.map((field) => {
         const [kind, type] = field.name.split('_') as [string, string];
-        const values = [0, 1, 2, 3].map((row) => (row === 1 ? null : kind === 'a' ? value(type, row) : [value(type, row), null]));
+        const values = [0, 1, 2, 3].map((row) =>
+          row === 1 ? null : kind === 'a' ? value(type, row) : [value(type, row), null],
+        );
         return vectorFromArray(values, field.type as DataType);
       }),
     );
@@ -42,13 +50,28 @@ describe('a scores file', () => {
     expect(written.bytes).toBe(bytes.length);
     expect(written.sha256).toBe(createHash('sha256').update(bytes).digest('hex'));
     const types = (await shop.rows(`describe from '${written.path}'`)).map((row) => row[1]);
-    const duckdb = ['FLOAT', 'DOUBLE', 'TINYINT', 'UTINYINT', 'SMALLINT', 'USMALLINT', 'INTEGER', 'UINTEGER', 'BIGINT', 'UBIGINT', 'BOOLEAN', 'VARCHAR'];
+    const duckdb = [
+      'FLOAT',
+      'DOUBLE',
+      'TINYINT',
+      'UTINYINT',
+      'SMALLINT',
+      'USMALLINT',
+      'INTEGER',
+      'UINTEGER',
+      'BIGINT',
+      'UBIGINT',
+      'BOOLEAN',
+      'VARCHAR',
+    ];
     expect(types).toEqual(duckdb.flatMap((type) => [type, `${type}[]`]));
     const rows = await shop.rows(`select a_float32, l_int64, a_string, l_bool, a_uint8 from '${written.path}'`);
     expect(rows[1]).toEqual([null, null, null, null, null]);
     expect(rows[2]).toEqual([2, ['2', null], 's2', [true, null], 2]);
     const read = await readScoresFile(written.path);
-    expect(read.columns.map(({ name, type, list }) => `${list ? 'l' : 'a'}_${type}=${name}`)).toEqual(fields.map(({ name }) => `${name}=${name}`));
+    expect(read.columns.map(({ name, type, list }) => `${list ? 'l' : 'a'}_${type}=${name}`)).toEqual(
+      fields.map(({ name }) => `${name}=${name}`),
+    );
   });
 
   it.each(COMPRESSIONS)('can be compressed: %s', async (compression) => {
@@ -56,9 +79,14 @@ describe('a scores file', () => {
     await writer.appendRowGroup(SCORE_FIELDS.map((field) => scoreVector(field, 0, 3000)));
     const { path } = await writer.close();
     const codec = { none: 'UNCOMPRESSED', snappy: 'SNAPPY', gzip: 'GZIP', zstd: 'ZSTD', lz4: 'LZ4_RAW' }[compression];
-    expect(new Set((await readFooter(path)).rowGroups[0]!.chunks.map((chunk) => chunk.codec))).toEqual(new Set([codec]));
+    expect(new Set((await readFooter(path)).rowGroups[0]!.chunks.map((chunk) => chunk.codec))).toEqual(
+      new Set([codec]),
+    );
     expect(await shop.rows(`select sum(top)::double, count("all")::int from '${path}'`)).toEqual([
-      [Array.from({ length: 3000 }, (_, row) => (row % 7 === 3 ? 0 : row * 1_000_000_007)).reduce((a, b) => a + b), 2571],
+      [
+        Array.from({ length: 3000 }, (_, row) => (row % 7 === 3 ? 0 : row * 1_000_000_007)).reduce((a, b) => a + b),
+        2571,
+      ],
     ]);
   });
 
@@ -76,16 +104,22 @@ describe('a scores file', () => {
     expect(read.columns.map((column) => column.name)).toEqual(SCORE_COLUMNS);
     expect(await shop.rows(`select count(*)::int, count(prediction)::int from '${path}'`)).toEqual([[5001, 4287]]);
 
-    const none = await (await ScoresWriter.open(shop.path('none.parquet'), SCORE_FIELDS, { compression: 'snappy' })).close();
+    const none = await (
+      await ScoresWriter.open(shop.path('none.parquet'), SCORE_FIELDS, { compression: 'snappy' })
+    ).close();
     expect(await shop.rows(`select * from '${none.path}'`)).toEqual([]);
   });
 
   it('takes vectors of several pieces, and slices', async () => {
     const whole = makeVector(new Float32Array(1000).map((_, index) => index));
-    const writer = await ScoresWriter.open(shop.path('pieces.parquet'), [outputField('p', 'float32', false)], { compression: 'snappy' });
+    const writer = await ScoresWriter.open(shop.path('pieces.parquet'), [outputField('p', 'float32', false)], {
+      compression: 'snappy',
+    });
     await writer.appendRowGroup([whole.slice(10, 500).concat(whole.slice(900))]);
     const { path } = await writer.close();
-    const [[count, first, last]] = (await shop.rows(`select count(*)::int, min(p), max(p) from '${path}'`)) as [[number, number, number]];
+    const [[count, first, last]] = (await shop.rows(`select count(*)::int, min(p), max(p) from '${path}'`)) as [
+      [number, number, number],
+    ];
     expect([count, first, last]).toEqual([590, 10, 999]);
     expect((await readFooter(path)).rowGroups).toHaveLength(1);
   });
@@ -108,23 +142,33 @@ describe('a scores file', () => {
 
   it('is told apart from other files', async () => {
     const path = await shop.parquet('foreign.parquet', 'select 1 as a');
-    await expect(readScoresFile(path)).rejects.toMatchObject({ code: 'BAD_PARQUET', message: expect.stringContaining('not a scores file') as string });
+    await expect(readScoresFile(path)).rejects.toMatchObject({
+      code: 'BAD_PARQUET',
+      message: expect.stringContaining('not a scores file') as string,
+    });
     await writeFile(shop.path('text'), 'no Parquet at all');
     await expect(readScoresFile(shop.path('text'))).rejects.toMatchObject({ code: 'BAD_PARQUET' });
   });
 
   it('cannot be created in a folder that is not there', async () => {
-    await expect(ScoresWriter.open(shop.path('no/such/folder'), SCORE_FIELDS, { compression: 'none' })).rejects.toMatchObject({ name: 'ColonnadeError' });
+    await expect(
+      ScoresWriter.open(shop.path('no/such/folder'), SCORE_FIELDS, { compression: 'none' }),
+    ).rejects.toMatchObject({ name: 'ColonnadeError' });
   });
 });
 
 describe('an encoded chunk', () => {
   it('has no NaN in its statistics', async () => {
-    const writer = await ScoresWriter.open(shop.path('nan.parquet'), [outputField('p', 'float32', false)], { compression: 'snappy' });
+    const writer = await ScoresWriter.open(shop.path('nan.parquet'), [outputField('p', 'float32', false)], {
+      compression: 'snappy',
+    });
     await writer.appendRowGroup([makeVector(Float32Array.of(NaN, 3, NaN, -2))]);
     await writer.appendRowGroup([makeVector(Float32Array.of(NaN, NaN))]);
     const footer = await readFooter((await writer.close()).path);
-    expect(columnRange({ ...footer, rowGroups: footer.rowGroups.slice(0, 1) }, footer.schema.children[0]!)).toEqual({ min: -2, max: 3 });
+    expect(columnRange({ ...footer, rowGroups: footer.rowGroups.slice(0, 1) }, footer.schema.children[0]!)).toEqual({
+      min: -2,
+      max: 3,
+    });
     expect(columnRange(footer, footer.schema.children[0]!)).toBeUndefined();
     expect(await shop.rows(`select count(*)::int from '${footer.path}' where isnan(p)`)).toEqual([[4]]);
   });
@@ -132,7 +176,13 @@ describe('an encoded chunk', () => {
   it('has a dictionary where values repeat, and none for scores', async () => {
     const few = makeVector(new Float32Array(20_000).map((_, index) => index % 5));
     const many = makeVector(new Float32Array(20_000).map((_, index) => Math.fround(Math.sin(index))));
-    const [dictionary, plain] = await encodeRowGroup([{ name: 'few', vector: few }, { name: 'many', vector: many }], 'snappy');
+    const [dictionary, plain] = await encodeRowGroup(
+      [
+        { name: 'few', vector: few },
+        { name: 'many', vector: many },
+      ],
+      'snappy',
+    );
     expect(dictionary!.metadata.has(COLUMN.dictionaryPageOffset)).toBe(true);
     expect(plain!.metadata.has(COLUMN.dictionaryPageOffset)).toBe(false);
     expect(dictionary!.pages.length * 10).toBeLessThan(plain!.pages.length);

@@ -72,7 +72,11 @@ describe('a spliced file', () => {
   });
 
   it('says who spliced it, keeps its author, and takes a second splice', async () => {
-    const source = await shop.parquet('twice.parquet', 'select i id from range(3000) t(i)', "row_group_size 2048, kv_metadata {owner: 'me'}");
+    const source = await shop.parquet(
+      'twice.parquet',
+      'select i id from range(3000) t(i)',
+      "row_group_size 2048, kv_metadata {owner: 'me'}",
+    );
     const first = await readFooter(await splice(source));
     expect(first.createdBy).toBe((await readFooter(source)).createdBy);
     expect(keyValue(first, 'owner')).toBe('me');
@@ -80,13 +84,22 @@ describe('a spliced file', () => {
 
     const scores = shop.path('again.scores');
     const writer = await ScoresWriter.open(scores, [outputField('again', 'float64', false)], { compression: 'zstd' });
-    for (const group of first.rowGroups) await writer.appendRowGroup([scoreVector(outputField('prediction', 'float64', false), 0, group.rows)]);
+    for (const group of first.rowGroups)
+      await writer.appendRowGroup([scoreVector(outputField('prediction', 'float64', false), 0, group.rows)]);
     await writer.close();
     const destination = shop.path('again.parquet');
-    await spliceFile({ source: first, destination, scores: [scores], columns: ['again'], metadata: { 'colonnade.run_id': 'r2' } });
+    await spliceFile({
+      source: first,
+      destination,
+      scores: [scores],
+      columns: ['again'],
+      metadata: { 'colonnade.run_id': 'r2' },
+    });
     const second = await readFooter(destination);
     expect(second.schema.children.map((node) => node.name)).toEqual(['id', ...SCORE_COLUMNS, 'again']);
-    expect(second.keyValues.filter(({ key }) => key === 'colonnade.run_id')).toEqual([{ key: 'colonnade.run_id', value: 'r2' }]);
+    expect(second.keyValues.filter(({ key }) => key === 'colonnade.run_id')).toEqual([
+      { key: 'colonnade.run_id', value: 'r2' },
+    ]);
     expect(await sameColumnChunks(first.path, destination)).toEqual([]);
   });
 
@@ -95,7 +108,9 @@ describe('a spliced file', () => {
     await copyFile(fileURLToPath(new URL(`../fixtures/spark/${name}.parquet`, import.meta.url)), source);
     const destination = await splice(source, 2);
     expect(await differences(source, destination)).toBe(0);
-    const spark = JSON.parse(keyValue(await readFooter(destination), 'org.apache.spark.sql.parquet.row.metadata')!) as { fields: { name: string; type: unknown }[] };
+    const spark = JSON.parse(keyValue(await readFooter(destination), 'org.apache.spark.sql.parquet.row.metadata')!) as {
+      fields: { name: string; type: unknown }[];
+    };
     expect(spark.fields.slice(-5).map((field) => [field.name, field.type])).toEqual([
       ['prediction', 'float'],
       ['label', 'string'],
@@ -110,9 +125,14 @@ describe('a spliced file', () => {
     await copyFile(indexed, shop.path('indexed.parquet'));
     const footer = await readFooter(await splice(shop.path('indexed.parquet')));
     const chunks = footer.rowGroups.flatMap((group) => group.chunks);
-    for (const ranges of [chunks.map((chunk) => chunk.columnIndex!), chunks.map((chunk) => chunk.offsetIndex!)]) {
-      const present = ranges.filter((range) => range !== undefined);
-      present.slice(1).forEach((range, index) => expect(range.offset).toBe(present[index]!.offset + present[index]!.length));
+    // INT96 has an offset index alone.
+    for (const ranges of [
+      chunks.flatMap((chunk) => chunk.columnIndex ?? []),
+      chunks.flatMap((chunk) => chunk.offsetIndex ?? []),
+    ]) {
+      expect(ranges.length).toBeGreaterThan(50);
+      for (const [index, range] of ranges.slice(1).entries())
+        expect(range.offset).toBe(ranges[index]!.offset + ranges[index]!.length);
     }
     expect(chunks.every((chunk) => chunk.offsetIndex !== undefined)).toBe(true);
     const none = await readFooter(await splice(await shop.parquet('none.parquet', 'select i from range(10) t(i)')));
@@ -122,7 +142,10 @@ describe('a spliced file', () => {
   it('gives field ids where the file has them, and only there', async () => {
     const ids = async (options: string): Promise<(number | undefined)[]> => {
       const source = await shop.parquet('ids.parquet', 'select i a, i b from range(10) t(i)', options);
-      return (await readFooter(await splice(source))).tree.structs(FILE.schema).slice(1).map((element) => element.int(ELEMENT.fieldId));
+      return (await readFooter(await splice(source))).tree
+        .structs(FILE.schema)
+        .slice(1)
+        .map((element) => element.int(ELEMENT.fieldId));
     };
     expect(await ids('field_ids {a: 7, b: 3}')).toEqual([7, 3, 8, 9, 10, undefined, 11, 12, 13]);
     expect(await ids('compression zstd')).toEqual(Array.from({ length: 9 }, () => undefined));
@@ -131,18 +154,33 @@ describe('a spliced file', () => {
   it('has no minima and maxima where the file does not say how they are ordered', async () => {
     const path = await shop.parquet('orders.parquet', 'select i from range(10) t(i)');
     const { start, tree } = await readFooter(path);
-    await writeFile(path, Buffer.concat([(await readFile(path)).subarray(0, start), serializeFooter(tree.without(FILE.columnOrders))]));
+    await writeFile(
+      path,
+      Buffer.concat([(await readFile(path)).subarray(0, start), serializeFooter(tree.without(FILE.columnOrders))]),
+    );
     const footer = await readFooter(await splice(path));
     expect(footer.columnOrders).toBe(false);
     for (const chunk of footer.rowGroups[0]!.chunks.slice(1)) {
       const statistics = chunk.metadata.struct(COLUMN.statistics)!;
-      expect([STATISTICS.min, STATISTICS.max, STATISTICS.minValue, STATISTICS.maxValue].some((id) => statistics.has(id))).toBe(false);
+      expect(
+        [STATISTICS.min, STATISTICS.max, STATISTICS.minValue, STATISTICS.maxValue].some((id) => statistics.has(id)),
+      ).toBe(false);
       expect(statistics.int(STATISTICS.nullCount)).toBeDefined();
     }
   });
 
   it('is right for any table', async () => {
-    const columns = ['i::int', 'i * 1.5', "'s' || i", 'i % 2 = 0', '[i]', "{'a': i}", "if(i % 4 = 0, null, i::float)", "repeat('x', i::int % 300)", "map {'k': i}"];
+    const columns = [
+      'i::int',
+      'i * 1.5',
+      "'s' || i",
+      'i % 2 = 0',
+      '[i]',
+      "{'a': i}",
+      'if(i % 4 = 0, null, i::float)',
+      "repeat('x', i::int % 300)",
+      "map {'k': i}",
+    ];
     let run = 0;
     await fc.assert(
       fc.asyncProperty(
@@ -153,7 +191,11 @@ describe('a spliced file', () => {
         fc.integer({ min: 1, max: 4 }),
         async (chosen, rows, codec, version, parts) => {
           const query = `select ${chosen.map((column, index) => `${column} c${index}`).join(', ')} from range(${rows}) t(i)`;
-          const source = await shop.parquet(`any-${(run += 1)}.parquet`, query, `row_group_size 2048, compression ${codec}, parquet_version ${version}`);
+          const source = await shop.parquet(
+            `any-${(run += 1)}.parquet`,
+            query,
+            `row_group_size 2048, compression ${codec}, parquet_version ${version}`,
+          );
           const destination = await splice(source, parts);
           expect(await sameColumnChunks(source, destination)).toEqual([]);
           expect(await differences(source, destination)).toBe(0);
@@ -173,13 +215,22 @@ describe('splicing', () => {
     await copyFile(path, destination);
     const hash = createHash('sha256').update((await readFile(path)).subarray(0, prefixBytes));
     const scores = await writeScores(source, shop.path('elsewhere.scores'));
-    const { bytes } = await finishSplice({ source, destination, scores, columns: SCORE_COLUMNS, metadata: METADATA, hash });
+    const { bytes } = await finishSplice({
+      source,
+      destination,
+      scores,
+      columns: SCORE_COLUMNS,
+      metadata: METADATA,
+      hash,
+    });
     const written = await readFile(destination);
     expect(bytes).toBe(written.length);
     expect(hash.digest('hex')).toBe(createHash('sha256').update(written).digest('hex'));
     expect(await differences(path, destination)).toBe(0);
     await truncate(destination, 100);
-    expect(await codeOf(finishSplice({ source, destination, scores, columns: SCORE_COLUMNS, metadata: METADATA }))).toBe('IO_FAILED');
+    expect(
+      await codeOf(finishSplice({ source, destination, scores, columns: SCORE_COLUMNS, metadata: METADATA })),
+    ).toBe('IO_FAILED');
   });
 
   it('is refused when a name exists, compared without case', async () => {
@@ -192,7 +243,12 @@ describe('splicing', () => {
   it('is refused with the way out where something stands against it', async () => {
     const footer = await readFooter(await shop.parquet('signed.parquet', 'select 1 as a'));
     const signed = { ...footer, encrypted: true };
-    expect(() => planSplice(signed, ['b'])).toThrow(expect.objectContaining({ code: 'NOT_SPLICEABLE', hint: expect.stringContaining('sink.mode: partition') as string }));
+    expect(() => planSplice(signed, ['b'])).toThrow(
+      expect.objectContaining({
+        code: 'NOT_SPLICEABLE',
+        hint: expect.stringContaining('sink.mode: partition') as string,
+      }),
+    );
   });
 
   it('fails when the rows of scores and source differ, saying where', async () => {
@@ -216,11 +272,20 @@ describe('splicing', () => {
 
 describe('a projected file', () => {
   it('holds chosen columns, nested ones whole, and the scores', async () => {
-    const path = await shop.parquet('project.parquet', `select i id, {'a': i, 'b': [i]} st, 'n' || i s, [i::float] l, (i/3)::decimal(9,2) d from range(5000) t(i)`);
+    const path = await shop.parquet(
+      'project.parquet',
+      `select i id, {'a': i, 'b': [i]} st, 'n' || i s, [i::float] l, (i/3)::decimal(9,2) d from range(5000) t(i)`,
+    );
     const source = await readFooter(path);
     const scores = await writeScores(source, shop.path('project.scores'), 3);
     const destination = shop.path('projected.parquet');
-    const { bytes } = await projectFile({ source, destination, columns: ['d', 'st'], scores, scoreColumns: SCORE_COLUMNS });
+    const { bytes } = await projectFile({
+      source,
+      destination,
+      columns: ['d', 'st'],
+      scores,
+      scoreColumns: SCORE_COLUMNS,
+    });
     expect((await readFile(destination)).length).toBe(bytes);
     expect(await differences(path, destination, 'd, st')).toBe(0);
     const before = await shop.rows(`describe select d, st from '${path}'`);

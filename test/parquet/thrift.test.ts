@@ -6,11 +6,10 @@ import {
   ThriftList,
   ThriftMap,
   ThriftStruct,
-  parseThrift,
-  serializeThrift,
   type ThriftType,
   type ThriftValue,
 } from '../../src/parquet/thrift.js';
+import { parseThrift, serializeThrift } from '../../src/parquet/thrift-compact.js';
 
 const int64 = fc.bigInt(-(2n ** 63n), 2n ** 63n - 1n).map((value) => {
   const number = Number(value);
@@ -27,27 +26,35 @@ const scalars: readonly (readonly [ThriftType, fc.Arbitrary<ThriftValue>])[] = [
 ];
 
 type Typed = readonly [ThriftType, ThriftValue];
-const { tree } = fc.letrec<{ tree: ThriftStruct; typed: Typed; element: readonly [ThriftType, ThriftValue[]] }>((tie) => ({
-  typed: fc.oneof(
-    { depthSize: 'small', withCrossShrink: true },
-    ...scalars.map(([type, value]) => value.map((drawn): Typed => [type, drawn])),
-    fc.boolean().map((value): Typed => [THRIFT.true, value]),
-    tie('element').map(([type, values]): Typed => [THRIFT.list, new ThriftList(type, values)]),
-    tie('element').map(([type, values]): Typed => [THRIFT.set, new ThriftList(type, values, true)]),
-    fc
-      .array(fc.tuple(fc.uint8Array({ maxLength: 5 }), int64), { maxLength: 20 })
-      .map((entries): Typed => [THRIFT.map, entries.length === 0 ? new ThriftMap(0, 0, []) : new ThriftMap(THRIFT.binary, THRIFT.i64, entries)]),
-    tie('tree').map((struct): Typed => [THRIFT.struct, struct]),
-  ),
-  element: fc.oneof(
-    ...scalars.map(([type, value]) => fc.array(value, { maxLength: 20 }).map((values) => [type, values] as const)),
-    fc.array(fc.constantFrom<ThriftValue>(1, 2), { maxLength: 20 }).map((values) => [THRIFT.true, values] as const),
-    fc.array(tie('tree'), { maxLength: 3 }).map((values) => [THRIFT.struct, values] as const),
-  ),
-  tree: fc
-    .uniqueArray(fc.tuple(fc.integer({ min: -100, max: 32767 }), tie('typed')), { maxLength: 6, selector: ([id]) => id })
-    .map((fields) => new ThriftStruct(fields.map(([id, [type, value]]) => ({ id, type, value })))),
-}));
+const { tree } = fc.letrec<{ tree: ThriftStruct; typed: Typed; element: readonly [ThriftType, ThriftValue[]] }>(
+  (tie) => ({
+    typed: fc.oneof(
+      { depthSize: 'small', withCrossShrink: true },
+      ...scalars.map(([type, value]) => value.map((drawn): Typed => [type, drawn])),
+      fc.boolean().map((value): Typed => [THRIFT.true, value]),
+      tie('element').map(([type, values]): Typed => [THRIFT.list, new ThriftList(type, values)]),
+      tie('element').map(([type, values]): Typed => [THRIFT.set, new ThriftList(type, values, true)]),
+      fc
+        .array(fc.tuple(fc.uint8Array({ maxLength: 5 }), int64), { maxLength: 20 })
+        .map((entries): Typed => [
+          THRIFT.map,
+          entries.length === 0 ? new ThriftMap(0, 0, []) : new ThriftMap(THRIFT.binary, THRIFT.i64, entries),
+        ]),
+      tie('tree').map((struct): Typed => [THRIFT.struct, struct]),
+    ),
+    element: fc.oneof(
+      ...scalars.map(([type, value]) => fc.array(value, { maxLength: 20 }).map((values) => [type, values] as const)),
+      fc.array(fc.constantFrom<ThriftValue>(1, 2), { maxLength: 20 }).map((values) => [THRIFT.true, values] as const),
+      fc.array(tie('tree'), { maxLength: 3 }).map((values) => [THRIFT.struct, values] as const),
+    ),
+    tree: fc
+      .uniqueArray(fc.tuple(fc.integer({ min: -100, max: 32767 }), tie('typed')), {
+        maxLength: 6,
+        selector: ([id]) => id,
+      })
+      .map((fields) => new ThriftStruct(fields.map(([id, [type, value]]) => ({ id, type, value })))),
+  }),
+);
 
 const hex = (bytes: string): Buffer => Buffer.from(bytes.replaceAll(' ', ''), 'hex');
 

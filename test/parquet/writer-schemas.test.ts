@@ -20,20 +20,45 @@ describe('the schema that a writer left as JSON', () => {
       fields: [
         ...old.fields,
         { name: 'p', type: 'float', nullable: true, metadata: {} },
-        { name: 'tags', type: { type: 'array', elementType: 'string', containsNull: true }, nullable: true, metadata: {} },
+        {
+          name: 'tags',
+          type: { type: 'array', elementType: 'string', containsNull: true },
+          nullable: true,
+          metadata: {},
+        },
       ],
     });
-    const all = extend(SPARK, { type: 'struct', fields: [] }, ELEMENT_TYPES.map((type) => ({ name: type, type, list: false }))) as { fields: { type: string }[] };
-    expect(all.fields.map((field) => field.type)).toEqual(
-      ['float', 'double', 'byte', 'short', 'short', 'integer', 'integer', 'long', 'long', 'decimal(20,0)', 'boolean', 'string'],
-    );
+    const all = extend(
+      SPARK,
+      { type: 'struct', fields: [] },
+      ELEMENT_TYPES.map((type) => ({ name: type, type, list: false })),
+    ) as { fields: { type: string }[] };
+    expect(all.fields.map((field) => field.type)).toEqual([
+      'float',
+      'double',
+      'byte',
+      'short',
+      'short',
+      'integer',
+      'integer',
+      'long',
+      'long',
+      'decimal(20,0)',
+      'boolean',
+      'string',
+    ]);
   });
 
   it('of pandas gets columns, and its names are texts from then on', () => {
     const index = { name: null, field_name: null, pandas_type: 'int64', numpy_type: 'int64', metadata: null };
-    const extended = extend('pandas', { index_columns: ['i'], column_indexes: [index], columns: [] }) as Record<string, unknown>;
+    const extended = extend('pandas', { index_columns: ['i'], column_indexes: [index], columns: [] }) as Record<
+      string,
+      unknown
+    >;
     expect(extended.index_columns).toEqual(['i']);
-    expect(extended.column_indexes).toEqual([{ ...index, pandas_type: 'unicode', numpy_type: 'object', metadata: { encoding: 'UTF-8' } }]);
+    expect(extended.column_indexes).toEqual([
+      { ...index, pandas_type: 'unicode', numpy_type: 'object', metadata: { encoding: 'UTF-8' } },
+    ]);
     expect(extended.columns).toEqual([
       { name: 'p', field_name: 'p', pandas_type: 'float32', numpy_type: 'float32', metadata: null },
       { name: 'tags', field_name: 'tags', pandas_type: 'list[unicode]', numpy_type: 'object', metadata: null },

@@ -139,8 +139,9 @@ function within(type: { readonly min: bigint; readonly max: bigint }, min: bigin
   return type.min >= min && type.max <= max;
 }
 
+/** Ranges are widened to double, so that 2^53 + 1 reads as 2^53: only what lies below the limit is sure to. */
 function inRange(range: NumericRange | undefined, limit: number): boolean {
-  return range !== undefined && range.min >= -limit && range.max <= limit;
+  return range !== undefined && range.min > -limit && range.max < limit;
 }
 
 function refused(type: string, element: string, hint: string): Cast {

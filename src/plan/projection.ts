@@ -109,6 +109,7 @@ export function planProjection(
       if (type.kind === 'list' && type.length !== undefined && type.length !== length) {
         return mismatch(`${words} takes ${length} values a row, feature ${first.name} is ${firstValue.type}`, 'feed it a list of the length that the model was trained with');
       }
+      checkListRule(pipeline, first.name, rules.get(first.name), input.type, findings);
       if (cast.rounds) notes.push(castNote(first.name, firstValue.type, input.type));
       return [{ name: input.name, type: input.type, rank: 2, width: length, layout: 'list', columns: [project(first, cast, input.type, length)] }];
     }
@@ -184,9 +185,11 @@ export function missingColumn(
 
 /** A column that only a rule looks at: numbers as double, anything else as a mark for being there. */
 function ruleColumn(pipeline: Pipeline, column: SourceColumn, rule: Rule, findings: Findings): ProjectedColumn {
-  const { kind } = columnType(column.type);
+  const type = columnType(column.type);
   const name = quoteIdentifier(column.name);
-  if (kind === 'integer' || kind === 'decimal' || kind === 'float') {
+  // A float keeps its precision, in which bounds are compared: 0.1 means the float32 nearest to it.
+  if (type.kind === 'float' && type.bits === 32) return { name: column.name, role: 'rule', sql: name, element: 'float32', rule };
+  if (type.kind === 'integer' || type.kind === 'decimal' || type.kind === 'float') {
     return { name: column.name, role: 'rule', sql: `CAST(${name} AS DOUBLE)`, element: 'float64', rule };
   }
   if (rule.min !== undefined || rule.max !== undefined) {
@@ -211,10 +214,39 @@ function checkRule(pipeline: Pipeline, name: string, rule: Rule | undefined, typ
     const { value } = rule.missing;
     if ((typeof value === 'string') !== (type === 'string')) {
       report(`missing: ${JSON.stringify(value)} does not fit feature ${name}, which feeds ${type}`, type === 'string' ? 'name a text' : 'name a number, nan or invalid');
-    } else if (typeof value === 'number' && !floating && !Number.isInteger(value)) {
-      report(`missing: ${value} is no whole number; feature ${name} feeds ${type}`, 'name a whole number');
+    } else if (typeof value === 'number' && !holds(type, value)) {
+      report(`missing: ${value} is nothing that ${type} holds, which feature ${name} feeds`, floating ? 'name a smaller number' : type === 'bool' ? 'name 0 or 1' : `name a whole number that ${type} holds`);
     }
   }
+}
+
+/** Nothing stands in for a value of a list: a list with a gap is fed as it is, or not at all. */
+function checkListRule(pipeline: Pipeline, name: string, rule: Rule | undefined, type: ElementType, findings: Findings): void {
+  if (rule === undefined || rule.missing === 'invalid' || (rule.missing === 'nan' && (type === 'float32' || type === 'float64'))) return;
+  const found = rule.missing === 'nan' ? 'nan' : JSON.stringify(rule.missing.value);
+  findings.add('COLUMN_TYPE', pipelineProblem(pipeline, keyPath(['validate', 'rules', name]), `missing: ${found} cannot be put into a list; feature ${name} is a list that feeds ${type}`, `leave it out, or fill the gaps by sql: list_transform(${name}, lambda v: coalesce(v, …))`));
+}
+
+/** Least and greatest whole number of the integer types that a number of the pipeline file is exact in. */
+const INTEGER_RANGES: Readonly<Partial<Record<ElementType, readonly [min: number, max: number]>>> = {
+  bool: [0, 1],
+  int8: [-128, 127],
+  uint8: [0, 255],
+  int16: [-32768, 32767],
+  uint16: [0, 65535],
+  int32: [-(2 ** 31), 2 ** 31 - 1],
+  uint32: [0, 2 ** 32 - 1],
+  int64: [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
+  uint64: [0, Number.MAX_SAFE_INTEGER],
+};
+
+/** Whether a number keeps its value in a type; fractions are rounded to the nearest float. */
+function holds(type: ElementType, value: number): boolean {
+  const range = INTEGER_RANGES[type];
+  if (range !== undefined) return Number.isInteger(value) && value >= range[0] && value <= range[1];
+  if (type === 'float64' || !Number.isFinite(value)) return true;
+  const rounded = Math.fround(value);
+  return Number.isFinite(rounded) && (rounded === value || !Number.isInteger(value));
 }
 
 function castNote(name: string, from: string, to: string): string {

@@ -344,9 +344,10 @@ function sum<T>(items: readonly T[], of: (item: T) => number): number {
 }
 
 function addUp(counts: readonly Readonly<Record<string, number>>[]): Record<string, number> {
-  const total: Record<string, number> = {};
-  for (const each of counts) for (const [name, count] of Object.entries(each)) total[name] = (total[name] ?? 0) + count;
-  return total;
+  // A Map: a column may be called `constructor`.
+  const total = new Map<string, number>();
+  for (const each of counts) for (const [name, count] of Object.entries(each)) total.set(name, (total.get(name) ?? 0) + count);
+  return Object.fromEntries(total);
 }
 
 function round(seconds: number): number {

@@ -145,10 +145,10 @@ class ShardScorer {
       const where = batch.getChildAt(plan.projection.findIndex(({ role }) => role === 'where'))!.data[0]!.values as Uint8Array;
       for (let row = 0; row < batch.numRows; row += 1) if (where[row] === 0) this.#scores.mark(start + row, ROW_STATUS.filtered);
     }
-    for (const [row, reason] of verdict.invalid) {
-      if (plan.onInvalid === 'fail') throw this.#invalidRow(firstRow + row, reason);
-      this.#scores.mark(start + row, this.#invalidStatus, reason);
-      for (const part of reason.split('; ')) this.#reasons.set(part, (this.#reasons.get(part) ?? 0) + 1);
+    for (const [row, reasons] of verdict.invalid) {
+      if (plan.onInvalid === 'fail') throw this.#invalidRow(firstRow + row, reasons.join('; '));
+      this.#scores.mark(start + row, this.#invalidStatus, reasons.join('; '));
+      for (const reason of reasons) this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + 1);
     }
     this.#counts[plan.onInvalid === 'null' ? 'nulled' : 'quarantined'] += verdict.invalid.size;
     if (verdict.kept === 0) return;

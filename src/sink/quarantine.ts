@@ -46,10 +46,11 @@ function quarantineSelect(plan: Plan, file: PlannedFile, scores: readonly string
   const reasons = scores.map((path, i) => {
     // A scores file counts its rows from 0; the shard says where that is in the source's file.
     const row = `${ROW_NUMBER} + ${shards[i]!.firstRow}`;
-    return `SELECT ${row} AS quarantined_row, ${quoteIdentifier(REASON_COLUMN)} AS quarantine_reason FROM ${scanSql({ path, hive: {} }, {})} WHERE ${quoteIdentifier(STATUS_COLUMN)} = ${ROW_STATUS.quarantined}`;
+    return `SELECT ${row} AS place, ${quoteIdentifier(REASON_COLUMN)} AS reason FROM ${scanSql({ path, hive: {} }, {})} WHERE ${quoteIdentifier(STATUS_COLUMN)} = ${ROW_STATUS.quarantined}`;
   });
-  return `SELECT source.* EXCLUDE (${ROW_NUMBER}), ${quoteString(file.path)} AS _file, source.${ROW_NUMBER} AS _row, quarantine_reason AS _reason
-    FROM ${scanSql({ path: file.path, hive: {} }, {})} AS source
-    JOIN (${reasons.join(' UNION ALL ')}) ON source.${ROW_NUMBER} = quarantined_row
-    ORDER BY _row`;
+  // Only names with their table: the source's columns may be called anything.
+  return `SELECT rows_of_source.* EXCLUDE (${ROW_NUMBER}), ${quoteString(file.path)} AS _file, rows_of_source.${ROW_NUMBER} AS _row, quarantined.reason AS _reason
+    FROM ${scanSql({ path: file.path, hive: {} }, {})} AS rows_of_source
+    JOIN (${reasons.join(' UNION ALL ')}) AS quarantined ON rows_of_source.${ROW_NUMBER} = quarantined.place
+    ORDER BY rows_of_source.${ROW_NUMBER}`;
 }

@@ -14,15 +14,15 @@ export interface Verdict {
   readonly keep?: Uint32Array;
   readonly kept: number;
   readonly filtered: number;
-  /** Reasons by position, ascending, for invalid rows; several are joined by "; ". */
-  readonly invalid: ReadonlyMap<number, string>;
+  /** Reasons by position, ascending, for invalid rows; each once, in the order of the projection. */
+  readonly invalid: ReadonlyMap<number, readonly string[]>;
 }
 
 /** A column's values as the checks read them. */
 type Numbers = Float32Array | Float64Array | Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array;
 type Integers64 = BigInt64Array | BigUint64Array;
 
-const NO_REASONS: ReadonlyMap<number, string> = new Map();
+const NO_REASONS: ReadonlyMap<number, readonly string[]> = new Map();
 
 /**
  * Holds the rows of `batch` against the rules. Rows that the filter leaves out are not validated.
@@ -41,12 +41,14 @@ export function validateBatch(batch: RecordBatch, projection: readonly Projected
       for (let row = 0; row < rows; row += 1) dropped[row] = flags[row] === 0 ? 1 : 0;
     }
   }
-  let invalid: Map<number, string> | undefined;
+  let invalid: Map<number, string[]> | undefined;
   const report = (row: number, reason: string): void => {
     if (dropped?.[row] === 1) return;
     invalid ??= new Map();
     const known = invalid.get(row);
-    invalid.set(row, known === undefined ? reason : `${known}; ${reason}`);
+    if (known === undefined) invalid.set(row, [reason]);
+    // A feature that feeds two inputs stands in the projection twice.
+    else if (!known.includes(reason)) known.push(reason);
   };
   if (filtered < rows) projection.forEach((column, i) => checkColumn(batch.getChildAt(i)!, column, rows, report));
   if (dropped === undefined && invalid === undefined) return { kept: rows, filtered: 0, invalid: NO_REASONS };
@@ -169,7 +171,7 @@ function checkLists(vector: Vector, column: ProjectedColumn, length: number, row
       break;
     }
   }
-  checkListRange(vector, offsets, values, name, rule, rows, report);
+  checkListRange(vector, offsets, values, childIsValid, column, rows, report);
 }
 
 function elementReason(valid: boolean, value: number | bigint, rule: Rule, floating: boolean): string | undefined {
@@ -180,7 +182,15 @@ function elementReason(valid: boolean, value: number | bigint, rule: Rule, float
   return rule.infinite === 'invalid' ? 'infinity' : undefined;
 }
 
-function checkListRange(vector: Vector, offsets: Int32Array, values: Numbers | Integers64, name: string, rule: Rule, rows: number, report: Report): void {
+function checkListRange(
+  vector: Vector,
+  offsets: Int32Array,
+  values: Numbers | Integers64,
+  isValid: (i: number) => boolean,
+  { name, rule }: ProjectedColumn,
+  rows: number,
+  report: Report,
+): void {
   const { min, max } = rule;
   if (min === undefined && max === undefined) return;
   const round = values instanceof Float32Array ? Math.fround : (bound: number): number => bound;
@@ -190,8 +200,9 @@ function checkListRange(vector: Vector, offsets: Int32Array, values: Numbers | I
     if (!vector.isValid(row)) continue;
     for (let i = offsets[row]!; i < offsets[row + 1]!; i += 1) {
       const value = values[i]!;
-      if (value >= low && value <= high) continue;
-      if (typeof value === 'number' && !Number.isFinite(value)) continue;
+      // What lies under a NULL means nothing; NaN, and an infinity that is not allowed, have their reason already.
+      if ((value >= low && value <= high) || Number.isNaN(value) || !isValid(i)) continue;
+      if (rule.infinite === 'invalid' && (value === Infinity || value === -Infinity)) continue;
       report(row, value < low ? `${name}: below min ${min} in the list` : `${name}: above max ${max} in the list`);
       break;
     }

@@ -1,0 +1,181 @@
+/** Values that the model's type cannot hold: refused in the plan, or their rows are invalid and told; never changed. */
+import { beforeEach, describe, expect, it } from 'vitest';
+import { identityModel, type TensorType } from './onnx.js';
+import { openWorkbench, type Parts } from './workbench.js';
+
+const bench = await openWorkbench();
+
+beforeEach(() => bench.clear());
+
+async function partsFor(type: TensorType): Promise<Parts> {
+  const model = await bench.write(`models/${type}.onnx`, identityModel(type));
+  return { features: ['x'], model: { path: model }, outputs: { y: 'Y' } };
+}
+
+/** Values of `y` by row, and the reasons of the quarantined rows by row. */
+async function scored(parts: Parts): Promise<{ y: unknown[]; reasons: Record<number, string>; counts: Record<string, number> }> {
+  const { summary } = await bench.run(parts);
+  const rows = await bench.rows(`SELECT y FROM '${bench.path('out/a.parquet')}'`);
+  const quarantine = summary.quarantine === undefined ? [] : await bench.rows(`SELECT _row, _reason FROM '${bench.path('out.colonnade/quarantine/a.parquet')}'`);
+  return {
+    y: rows.map(({ y }) => y),
+    reasons: Object.fromEntries(quarantine.map(({ _row, _reason }) => [Number(_row), String(_reason)])),
+    counts: summary.reasons,
+  };
+}
+
+const LOST = "x: cannot be represented in the model's type";
+
+describe('whole numbers into floats', () => {
+  const cases: { type: 'float32' | 'float64'; column: string; kept: string[]; lost: string[] }[] = [
+    {
+      type: 'float32',
+      column: 'INTEGER',
+      kept: ['0', '-1', '16777215', '16777216', '-16777216', '16777218', '2147483520'],
+      lost: ['16777217', '-16777217', '16777219', '2147483647'],
+    },
+    { type: 'float32', column: 'BIGINT', kept: ['16777216', '4611686018427387904', '-9223372036854775808'], lost: ['16777217', '9223372036854775807'] },
+    { type: 'float32', column: 'UBIGINT', kept: ['9223372036854775808'], lost: ['18446744073709551615', '16777217'] },
+    { type: 'float64', column: 'BIGINT', kept: ['9007199254740992', '-9007199254740992', '9007199254740994'], lost: ['9007199254740993', '-9007199254740993', '9223372036854775807'] },
+    { type: 'float64', column: 'UBIGINT', kept: ['9007199254740992'], lost: ['9007199254740993', '18446744073709551615'] },
+    { type: 'float64', column: 'DECIMAL(18,0)', kept: ['9007199254740992'], lost: ['9007199254740993'] },
+    { type: 'float32', column: 'DECIMAL(9,0)', kept: ['16777216'], lost: ['16777217'] },
+  ];
+  for (const { type, column, kept, lost } of cases) {
+    it(`make rows of ${column} invalid that ${type} would round`, async () => {
+      const values = [...kept, ...lost];
+      await bench.parquet('data/a.parquet', `SELECT unnest([${values.map((value) => `'${value}'`).join(', ')}])::${column} AS x`);
+      const { y, reasons, counts } = await scored(await partsFor(type));
+      expect(y).toEqual([...kept.map(Number), ...lost.map(() => null)]);
+      expect(reasons).toEqual(Object.fromEntries(lost.map((_, i) => [kept.length + i, LOST])));
+      expect(counts).toEqual({ [LOST]: lost.length });
+    });
+  }
+
+  it('are told even where one value beyond the limit is the greatest of all, and its double is the limit itself', async () => {
+    await bench.parquet('data/a.parquet', 'SELECT unnest([1, 9007199254740993])::BIGINT AS x');
+    expect((await scored(await partsFor('float64'))).reasons).toEqual({ 1: LOST });
+    await bench.parquet('data/a.parquet', 'SELECT unnest([1, -9007199254740993])::BIGINT AS x');
+    expect((await scored({ ...(await partsFor('float64')), sink: { exists: 'replace' } })).reasons).toEqual({ 1: LOST });
+  });
+
+  it('are not checked, so cost nothing, where the footers say that all are small', async () => {
+    await bench.parquet('data/a.parquet', 'SELECT i::BIGINT AS x FROM range(100) t(i)');
+    const { projection } = await bench.plan(await partsFor('float32'));
+    expect(projection.map(({ role }) => role)).toEqual(['feature']);
+  });
+
+  it('that SQL computes are checked as well', async () => {
+    await bench.parquet('data/a.parquet', 'SELECT unnest([0, 1])::BIGINT AS i');
+    const parts = { ...(await partsFor('float32')), features: [{ name: 'x', sql: 'i + 16777216' }] };
+    expect(await scored(parts)).toMatchObject({ y: [16777216, null], reasons: { 1: LOST } });
+  });
+});
+
+describe('numbers into narrower ones', () => {
+  const cases: { type: TensorType; column: string; kept: string[]; lost: string[] }[] = [
+    { type: 'int32', column: 'BIGINT', kept: ['2147483647', '-2147483648'], lost: ['2147483648', '-2147483649'] },
+    { type: 'int8', column: 'INTEGER', kept: ['127', '-128'], lost: ['128', '-129', '256'] },
+    { type: 'uint8', column: 'SMALLINT', kept: ['0', '255'], lost: ['-1', '256'] },
+    { type: 'int64', column: 'UBIGINT', kept: ['9223372036854775807'], lost: ['9223372036854775808'] },
+    { type: 'float32', column: 'DOUBLE', kept: ['3.4028234663852886e38', '-3.4028234663852886e38', '1e-60'], lost: ['3.5e38', '-1e300'] },
+  ];
+  for (const { type, column, kept, lost } of cases) {
+    it(`make rows of ${column} invalid that ${type} does not hold`, async () => {
+      const values = [...kept, ...lost];
+      await bench.parquet('data/a.parquet', `SELECT unnest([${values.map((value) => `'${value}'`).join(', ')}])::${column} AS x`);
+      const { y, reasons } = await scored(await partsFor(type));
+      const expected = kept.map((value) => (type === 'int64' ? BigInt(value) : type === 'float32' ? Math.fround(Number(value)) : Number(value)));
+      expect(y).toEqual([...expected, ...lost.map(() => null)]);
+      expect(Object.keys(reasons)).toEqual(lost.map((_, i) => String(kept.length + i)));
+      for (const reason of Object.values(reasons)) expect(reason).toContain(LOST);
+    });
+  }
+
+  it('round to the nearest where there are fractions, and the plan says so', async () => {
+    await bench.parquet('data/a.parquet', "SELECT unnest(['0.10', '16777217.01', '-3.25'])::DECIMAL(12,2) AS x");
+    const parts = await partsFor('float32');
+    expect((await bench.plan(parts)).notes.join()).toMatch(/x: DECIMAL\(12,2\) is rounded to the nearest float32/);
+    expect((await scored(parts)).y).toEqual([Math.fround(0.1), 16777217, -3.25].map(Math.fround));
+  });
+
+  it('keep NULL as NULL and the infinite as infinite: those are for the rules', async () => {
+    await bench.parquet('data/a.parquet', "SELECT unnest([NULL, 'inf', '-inf', 'nan', '1'])::DOUBLE AS x");
+    const { reasons } = await scored(await partsFor('float32'));
+    expect(reasons).toEqual({ 0: 'x: NULL', 1: 'x: infinite', 2: 'x: infinite', 3: 'x: NaN' });
+  });
+});
+
+describe('kinds that no cast turns into a number', () => {
+  const cases: [type: TensorType, column: string, hint: RegExp][] = [
+    ['float32', "'1'::VARCHAR", /TRY_CAST\(x AS DOUBLE\)/],
+    ['int64', "'1'::VARCHAR", /TRY_CAST\(x AS BIGINT\)/],
+    ['float32', "DATE '2026-01-01'", /epoch\(x\)/],
+    ['float32', "TIMESTAMP '2026-01-01'", /epoch\(x\)/],
+    ['int64', '1.5::DOUBLE', /round\(x\)/],
+    ['int32', '1.5::DECIMAL(5,2)', /round\(x\)/],
+    ['bool', '1::INTEGER', /x <> 0/],
+    ['string', '1::INTEGER', /CAST\(x AS VARCHAR\)/],
+    ['float32', "'ab'::BLOB", /sql/],
+    ['float32', '{a: 1}', /sql/],
+    ['float32', "'a'::ENUM('a', 'b')", /TRY_CAST/],
+    ['float32', "uuid()", /sql/],
+    ['float32', "INTERVAL 1 DAY", /sql/],
+  ];
+  for (const [type, column, hint] of cases) {
+    it(`are refused in the plan: ${column} for ${type}`, async () => {
+      await bench.parquet('data/a.parquet', `SELECT ${column} AS x`);
+      const error = await bench.failure(await partsFor(type));
+      expect({ code: error.code, exit: error.exitCode, phase: error.phase }).toEqual({ code: 'MODEL_MISMATCH', exit: 78, phase: 'plan' });
+      expect(error.message).toMatch(/feature x feeds model input X/);
+      expect(error.hint).toMatch(hint);
+      expect(await bench.isVisible()).toBe(false);
+    });
+  }
+
+  it('can be fed by the expression that the hint names', async () => {
+    await bench.parquet('data/a.parquet', "SELECT unnest(['1.5', 'n/a', NULL]) AS text");
+    const parts = { ...(await partsFor('float32')), features: [{ name: 'x', sql: 'TRY_CAST(text AS DOUBLE)' }] };
+    expect(await scored(parts)).toMatchObject({ y: [1.5, null, null], counts: { 'x: NULL': 2 } });
+  });
+
+  it('that fit are fed: booleans as numbers, text as text', async () => {
+    await bench.parquet('data/a.parquet', "SELECT unnest([true, false]) AS x, unnest(['a', '']) AS t");
+    expect((await scored(await partsFor('float32'))).y).toEqual([1, 0]);
+    expect((await scored({ ...(await partsFor('int64')), sink: { exists: 'replace' } })).y).toEqual([1n, 0n]);
+    expect((await scored({ ...(await partsFor('bool')), sink: { exists: 'replace' } })).y).toEqual([true, false]);
+    expect((await scored({ ...(await partsFor('string')), features: ['t'], sink: { exists: 'replace' } })).y).toEqual(['a', '']);
+  });
+});
+
+describe('lists', () => {
+  it('make rows invalid whose values the model cannot hold, whose length is another, or that lack a value', async () => {
+    const model = await bench.write('models/wide.onnx', identityModel('float32', 2));
+    const parts: Parts = { features: ['v'], model: { path: model }, outputs: { y: { from: 'Y', as: 'list' } } };
+    await bench.parquet('data/a.parquet', "SELECT unnest([[1, 2], [16777217, 0], [1], [1, 2, 3], [], [NULL, 1], NULL, [16777216, -5]])::BIGINT[] AS v");
+    const { summary } = await bench.run(parts);
+    const rows = await bench.rows(`SELECT y FROM '${bench.path('out/a.parquet')}'`);
+    expect(rows.map(({ y }) => y)).toEqual([[1, 2], null, null, null, null, null, null, [16777216, -5]].map((y) => y && expect.objectContaining({})));
+    const list = await bench.rows(`SELECT array_to_string(y, ',') AS y FROM '${bench.path('out/a.parquet')}' WHERE y IS NOT NULL`);
+    expect(list).toEqual([{ y: '1.0,2.0' }, { y: '16777216.0,-5.0' }]);
+    const reasons = await bench.rows(`SELECT _row, _reason FROM '${bench.path('out.colonnade/quarantine/a.parquet')}'`);
+    expect(reasons.map(({ _row, _reason }) => [Number(_row), _reason])).toEqual([
+      [1, "v: cannot be represented in the model's type"],
+      [2, 'v: 1 values in the list, the model takes 2'],
+      [3, 'v: 3 values in the list, the model takes 2'],
+      [4, 'v: 0 values in the list, the model takes 2'],
+      [5, 'v: NULL in the list'],
+      [6, 'v: NULL'],
+    ]);
+    expect(summary).toMatchObject({ scored: 2, quarantined: 6 });
+  });
+
+  it('of doubles beyond float32 are told as such', async () => {
+    const model = await bench.write('models/wide.onnx', identityModel('float32', 2));
+    const parts: Parts = { features: ['v'], model: { path: model }, outputs: { y: { from: 'Y', as: 'list' } } };
+    await bench.parquet('data/a.parquet', 'SELECT unnest([[1, 2], [1e300, 0], [0.1, 1]])::DOUBLE[] AS v');
+    const { summary } = await bench.run(parts);
+    expect(summary).toMatchObject({ scored: 2, quarantined: 1 });
+    expect(Object.keys(summary.reasons)).toContain("v: cannot be represented in the model's type");
+  });
+});

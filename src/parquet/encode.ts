@@ -165,6 +165,7 @@ function emptyChunk(schema: EncodedSchema, path: readonly string[], compression:
 
 /**
  * Encodes the columns of one row group, one after the other: no more than one column is held in WebAssembly memory.
+ * A vector that comes again is not encoded again; vectors must not change.
  *
  * @throws ColonnadeError `INTERNAL` where a vector has a type that no output has, or the columns differ in length.
  */
@@ -182,9 +183,24 @@ export async function encodeRowGroup(
     if (rows === 0) {
       const path = field.type instanceof List ? [name, 'list', 'element'] : [name];
       chunks.push(emptyChunk(await encodeSchema([field]), path, compression));
-    } else chunks.push(encodeColumn(wasm, field, vector, compression));
+    } else chunks.push(encodeOnce(wasm, field, vector, compression));
   }
   return chunks;
+}
+
+/** What a vector was encoded as, by name and codec: most row groups share the columns that say that all went well. */
+const encoded = new WeakMap<Vector, Map<string, EncodedChunk>>();
+
+function encodeOnce(wasm: ParquetWasm, field: Field, vector: Vector, compression: Compression): EncodedChunk {
+  const key = `${compression} ${field.name}`;
+  const known = encoded.get(vector) ?? new Map<string, EncodedChunk>();
+  encoded.set(vector, known);
+  let chunk = known.get(key);
+  if (chunk === undefined) {
+    chunk = encodeColumn(wasm, field, vector, compression);
+    known.set(key, chunk);
+  }
+  return chunk;
 }
 
 function encodeColumn(wasm: ParquetWasm, field: Field, vector: Vector, compression: Compression): EncodedChunk {

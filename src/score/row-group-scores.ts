@@ -1,5 +1,5 @@
 /** The scores of one row group: the new columns, and for every row what became of it. */
-import { makeData, Uint8, Utf8, Vector, type Data, type Field } from 'apache-arrow';
+import { makeData, Uint8, Utf8, Vector, type Field } from 'apache-arrow';
 import type { Tensor } from '../model/engine.js';
 import { OutputColumnBuilder } from '../model/outputs.js';
 import { outputField } from '../plan/arrow-types.js';
@@ -12,6 +12,46 @@ export function scoresFields(outputs: readonly PlannedOutput[]): Field[] {
     outputField(STATUS_COLUMN, 'uint8', false),
     outputField(REASON_COLUMN, 'string', false),
   ];
+}
+
+/** Status and reasons of row groups in which every row was scored, as of the last such group. */
+let clean: { readonly rows: number; readonly vectors: readonly [status: Vector, reason: Vector] } | undefined;
+
+/** One pair of vectors for all clean row groups of a length: what is the same object is encoded once. */
+function cleanColumns(rows: number): readonly [status: Vector, reason: Vector] {
+  if (clean?.rows !== rows) {
+    clean = { rows, vectors: [statusVector(new Uint8Array(rows)), reasonVector(rows, new Map())] };
+  }
+  return clean.vectors;
+}
+
+function statusVector(status: Uint8Array): Vector {
+  return new Vector([makeData({ type: new Uint8(), length: status.length, nullCount: 0, data: status })]);
+}
+
+/** Reasons as text; NULL for rows without one. Rows are marked in ascending order. */
+function reasonVector(rows: number, reasons: ReadonlyMap<number, string>): Vector {
+  const offsets = new Int32Array(rows + 1);
+  const validity = new Uint8Array(Math.ceil(rows / 8));
+  let length = 0;
+  let row = 0;
+  for (const [marked, reason] of reasons) {
+    offsets.fill(length, row + 1, marked + 1);
+    length += Buffer.byteLength(reason);
+    offsets[marked + 1] = length;
+    validity[marked >> 3]! |= 1 << (marked & 7);
+    row = marked + 1;
+  }
+  offsets.fill(length, row + 1);
+  const data = makeData({
+    type: new Utf8(),
+    length: rows,
+    nullCount: rows - reasons.size,
+    nullBitmap: validity,
+    valueOffsets: offsets,
+    data: Buffer.from([...reasons.values()].join('')),
+  });
+  return new Vector([data]);
 }
 
 /** Rows of the row group that wait for the model, in the order in which it is given them. */
@@ -27,6 +67,7 @@ export class RowGroupScores {
   readonly #columns: readonly OutputColumnBuilder[];
   readonly #status: Uint8Array;
   readonly #reasons = new Map<number, string>();
+  #marked = false;
   #waiting: Waiting = { first: 0, count: 0, positions: undefined };
 
   /** @param rows rows of the row group; all count as scored until they are marked. */
@@ -37,6 +78,7 @@ export class RowGroupScores {
 
   /** Says that a row is not scored: one of ROW_STATUS, and why. */
   mark(row: number, status: number, reason?: string): void {
+    this.#marked = true;
     this.#status[row] = status;
     if (reason !== undefined) this.#reasons.set(row, reason);
   }
@@ -79,35 +121,8 @@ export class RowGroupScores {
 
   /** The columns in the order of {@link scoresFields}. Nothing may be added any more. */
   finish(): Vector[] {
-    const rows = this.#status.length;
-    const status = makeData({ type: new Uint8(), length: rows, nullCount: 0, data: this.#status });
-    return [...this.#columns.map((column) => column.finish()), status, this.#reasonData(rows)].map((data) => new Vector([data]));
-  }
-
-  /** Reasons as text; NULL for rows without one. */
-  #reasonData(rows: number): Data {
-    const offsets = new Int32Array(rows + 1);
-    const validity = new Uint8Array(Math.ceil(rows / 8));
-    const texts: string[] = [];
-    let length = 0;
-    let row = 0;
-    // Rows are marked in ascending order.
-    for (const [marked, reason] of this.#reasons) {
-      offsets.fill(length, row + 1, marked + 1);
-      texts.push(reason);
-      length += Buffer.byteLength(reason);
-      offsets[marked + 1] = length;
-      validity[marked >> 3]! |= 1 << (marked & 7);
-      row = marked + 1;
-    }
-    offsets.fill(length, row + 1);
-    return makeData({
-      type: new Utf8(),
-      length: rows,
-      nullCount: rows - this.#reasons.size,
-      nullBitmap: validity,
-      valueOffsets: offsets,
-      data: Buffer.from(texts.join('')),
-    });
+    const columns = this.#columns.map((column) => new Vector([column.finish()]));
+    if (!this.#marked) return [...columns, ...cleanColumns(this.#status.length)];
+    return [...columns, statusVector(this.#status), reasonVector(this.#status.length, this.#reasons)];
   }
 }

@@ -1,7 +1,7 @@
 /** A plan in words: all that a run will do, for a person to check before it does. */
 import { tensorInWords } from './inputs.js';
 import { alignRows } from './layout.js';
-import type { Plan, PlannedInput, PlannedOutput, ProjectedColumn } from './plan.js';
+import type { Plan, PlannedInput, PlannedOutput } from './plan.js';
 import { counted, formatBytes, formatCount, formatShare } from './quantities.js';
 import { explainRules } from './rules-in-words.js';
 
@@ -54,18 +54,18 @@ function explainData(plan: Plan): string[] {
   const hive = Object.entries(plan.hiveTypes).map(([name, type]) => `${name} (${type})`);
   if (hive.length > 0) facts.push(['folders', `${hive.join(', ')}: columns from the names of folders`]);
   if (plan.key.length > 0) facts.push(['key', plan.key.join(', ')]);
-  const listed = files.slice(0, MOST_FILES).map((file) => [
-    file.relativePath,
-    formatCount(file.rows),
-    file.rows === 1 ? 'row' : 'rows',
-    String(file.rowGroups.length),
-    file.rowGroups.length === 1 ? 'row group' : 'row groups',
-    formatBytes(file.fingerprint.size),
-  ]);
+  const listed = files
+    .slice(0, MOST_FILES)
+    .map((file) => [
+      file.relativePath,
+      counted(file.rows, 'row'),
+      counted(file.rowGroups.length, 'row group'),
+      formatBytes(file.fingerprint.size),
+    ]);
   const rest = files.length - listed.length;
   return [
     ...alignRows(facts),
-    ...alignRows(listed, new Set([1, 3, 5])).map((line) => `  ${line}`),
+    ...alignRows(listed, new Set([1, 2, 3])).map((line) => `  ${line}`),
     ...(rest > 0 ? [`  … and ${counted(rest, 'more file', 'more files')}`] : []),
   ];
 }
@@ -87,28 +87,38 @@ function explainReads(plan: Plan): string[] {
   const share = formatShare(bytesRead, bytesInFiles);
   return alignRows([
     ['columns', `${columnsRead.length} of ${sourceColumns.length}: ${some(columnsRead)}`],
-    ['bytes', `${formatBytes(bytesRead)} of ${formatBytes(bytesInFiles)}${share === '' ? '' : ` (${share} of the files)`}`],
+    [
+      'bytes',
+      `${formatBytes(bytesRead)} of ${formatBytes(bytesInFiles)}${share === '' ? '' : ` (${share} of the files)`}`,
+    ],
   ]);
 }
 
 function explainProjection(plan: Plan): string[] {
   const types = new Map(plan.sourceColumns.map(({ name, type }) => [name, type]));
-  const shown = (column: ProjectedColumn): string[] => {
+  const checked = new Set(plan.projection.filter(({ role }) => role === 'check').map(({ name }) => name));
+  const rows = plan.projection.flatMap((column): string[][] => {
     const to = column.listLength === undefined ? column.element : `${column.element}[${column.listLength}]`;
-    const from = types.get(column.name) ?? 'SQL';
     const sql = cutSql(column.sql);
     switch (column.role) {
       case 'feature':
-        return [column.name, `${from} → ${to}`, sql];
+        return [
+          [
+            column.name,
+            `${types.get(column.name) ?? 'SQL'} → ${to}${checked.has(column.name) ? ', checked' : ''}`,
+            sql,
+          ],
+        ];
       case 'rule':
-        return [column.name, 'only checked', sql];
+        return [[column.name, 'for its rule only', sql]];
       case 'where':
-        return ['where', 'other rows are not scored', sql];
+        return [['where', 'other rows are not scored', sql]];
       case 'check':
-        return [column.name, 'checks the cast', sql];
+        return [];
     }
-  };
-  return alignRows(plan.projection.map(shown));
+  });
+  const legend = checked.size === 0 ? [] : ['checked: a row whose value the type of the model cannot hold is invalid'];
+  return [...alignRows(rows), ...legend];
 }
 
 function cutSql(sql: string): string {
@@ -127,7 +137,10 @@ function explainModel(plan: Plan): string[] {
     ['opset', opsets.join(', ')],
     ...(signature.producer === '' ? [] : [['producer', signature.producer]]),
     ['engine', model.engine],
-    ['batch', `${counted(model.batchSize, 'row')}${model.fixedBatch ? ', fixed by the model: short batches are padded' : ''}`],
+    [
+      'batch',
+      `${counted(model.batchSize, 'row')}${model.fixedBatch ? ', fixed by the model: short batches are padded' : ''}`,
+    ],
     ...model.inputs.map((input) => ['input', explainInput(plan, input)]),
     ...signature.outputs.map((output) => {
       const classes = output.classes === undefined ? '' : `, classes ${some(output.classes.map(String))}`;
@@ -145,7 +158,11 @@ function explainInput(plan: Plan, input: PlannedInput): string {
 
 function explainOutputs(plan: Plan): string[] {
   return alignRows(
-    plan.outputs.map((output) => [output.name, output.list ? `list<${output.type}>` : output.type, `← ${takeInWords(plan, output)}`]),
+    plan.outputs.map((output) => [
+      output.name,
+      output.list ? `list<${output.type}>` : output.type,
+      `← ${takeInWords(plan, output)}`,
+    ]),
   );
 }
 
@@ -177,7 +194,12 @@ function explainSink({ sink, key }: Plan): string[] {
     ['path', sink.path],
     [columns, some(sink.columns)],
     ['codec', sink.mode === 'append' ? codec : `${codec}, row groups of ${counted(sink.rowGroupSize, 'row')}`],
-    ['exists', sink.exists === 'replace' ? 'replace: an earlier output gives way once this one is complete' : 'fail: an earlier output is left alone'],
+    [
+      'exists',
+      sink.exists === 'replace'
+        ? 'replace: an earlier output gives way once this one is complete'
+        : 'fail: an earlier output is left alone',
+    ],
   ]);
 }
 
@@ -185,7 +207,12 @@ function explainWork({ shards, run }: Plan): string[] {
   const rows = shards.map((shard) => shard.rows);
   const least = rows.reduce((a, b) => Math.min(a, b), Infinity);
   const most = rows.reduce((a, b) => Math.max(a, b), 0);
-  const each = rows.length === 0 ? '' : least === most ? ` of ${counted(most, 'row')}` : ` of ${formatCount(least)} to ${formatCount(most)} rows`;
+  const each =
+    rows.length === 0
+      ? ''
+      : least === most
+        ? ` of ${counted(most, 'row')}`
+        : ` of ${formatCount(least)} to ${formatCount(most)} rows`;
   return alignRows([
     ['shards', `${formatCount(shards.length)}${each}`],
     ['workers', run.workers === 'auto' ? 'auto: as many as processors and shards allow' : String(run.workers)],

@@ -24,7 +24,8 @@ export function alignRows(rows: readonly (readonly string[])[], right: ReadonlyS
   );
 }
 
-const WIDE = /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u;
+const WIDE =
+  /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u;
 
 /** Cells of a terminal that a text takes: East Asian wide characters and emoji take two, combining marks none. */
 export function displayWidth(text: string): number {

@@ -34,6 +34,6 @@ export function formatShare(part: number, whole: number): string {
   if (percent > 0 && percent < 0.1) return '<0.1%';
   // Rounding must not claim a whole that is not one.
   if (percent > 99.9 && percent < 100) return '>99.9%';
-  const digits = percent === 0 || percent === 100 || (percent >= 10 && percent < 99) ? 0 : 1;
+  const digits = Number.isInteger(percent) || (percent >= 10 && percent < 99) ? 0 : 1;
   return `${percent.toFixed(digits)}%`;
 }

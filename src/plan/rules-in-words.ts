@@ -17,7 +17,11 @@ const ON_INVALID = {
 export function explainRules(plan: Plan): string[] {
   const { maxInvalid } = plan;
   const limit =
-    maxInvalid === undefined ? 'none' : 'share' in maxInvalid ? `${formatShare(maxInvalid.share, 1)} of the rows` : counted(maxInvalid.count, 'row');
+    maxInvalid === undefined
+      ? 'none'
+      : 'share' in maxInvalid
+        ? `${formatShare(maxInvalid.share, 1)} of the rows`
+        : counted(maxInvalid.count, 'row');
   const checked = new Map<string, Rule>();
   for (const column of plan.projection) {
     if (column.role === 'feature' || column.role === 'rule') checked.set(column.name, column.rule);
@@ -30,21 +34,35 @@ export function explainRules(plan: Plan): string[] {
   }
   return alignRows([
     ['invalid', `rows are ${ON_INVALID[plan.onInvalid]}`],
-    ...(plan.onInvalid === 'fail' ? [] : [['at most', limit === 'none' ? 'any number of invalid rows' : `${limit}; above it the run fails`]]),
+    ...(plan.onInvalid === 'fail'
+      ? []
+      : [['at most', limit === 'none' ? 'any number of invalid rows' : `${limit}; above it the run fails`]]),
     ...[...byRule].map(([words, names]) => ['check', `${listed(names)}: ${words}`]),
   ]);
 }
 
 function listed(names: readonly string[]): string {
-  return names.length <= MOST_NAMES ? names.join(', ') : `${names.slice(0, MOST_NAMES).join(', ')} and ${names.length - MOST_NAMES} more`;
+  return names.length <= MOST_NAMES
+    ? names.join(', ')
+    : `${names.slice(0, MOST_NAMES).join(', ')} and ${names.length - MOST_NAMES} more`;
 }
 
 /** `0 to 120, not missing, finite`. */
 export function ruleInWords({ min, max, missing, infinite }: Rule): string {
   const range =
-    min !== undefined && max !== undefined ? `${min} to ${max}` : min !== undefined ? `at least ${min}` : max !== undefined ? `at most ${max}` : '';
+    min !== undefined && max !== undefined
+      ? `${min} to ${max}`
+      : min !== undefined
+        ? `at least ${min}`
+        : max !== undefined
+          ? `at most ${max}`
+          : '';
   const gaps =
-    missing === 'invalid' ? 'not missing' : missing === 'nan' ? 'missing becomes NaN' : `missing becomes ${JSON.stringify(missing.value)}`;
+    missing === 'invalid'
+      ? 'not missing'
+      : missing === 'nan'
+        ? 'missing becomes NaN'
+        : `missing becomes ${JSON.stringify(missing.value)}`;
   const infinity = infinite === 'allow' ? 'may be infinite' : 'finite';
   return [range, gaps, infinity].filter((part) => part !== '').join(', ');
 }

@@ -1,0 +1,135 @@
+/** From the process to a command and back: streams, signals, errors and the exit status. */
+import { ColonnadeError, EXIT, messageOf } from '../errors.js';
+import { versions } from '../run/versions.js';
+import type { Terminal } from './command.js';
+import { COMMANDS } from './commands.js';
+import { writeError } from './error-output.js';
+import type { OUTPUT_FLAGS } from './flags.js';
+import { TextOutput } from './output.js';
+import { parseCommandLine } from './parse.js';
+import { commandHelp, programHelp } from './render/help.js';
+import { toJson } from './render/json.js';
+import { abortOnSignals } from './signals.js';
+
+/** Lines of help are no longer than this, however wide the terminal is. */
+const WIDEST_HELP = 110;
+const SHOW_CURSOR = '\u001b[?25h';
+
+/** Does what the command line of the process asks for and ends the process with the exit status of the contract. */
+export async function runCommandLine(process: NodeJS.Process): Promise<void> {
+  const argv = process.argv.slice(2);
+  const stdout = new TextOutput(process.stdout, process.env);
+  const stderr = new TextOutput(process.stderr, process.env);
+  const signal = abortOnSignals(process, {
+    onSecond: (status) => {
+      // A bar hides the cursor; nobody else will bring it back.
+      if (stderr.interactive) process.stderr.write(`\r\n${SHOW_CURSOR}`);
+      process.exit(status);
+    },
+  });
+  const terminal: Terminal = {
+    stdout,
+    stderr,
+    env: process.env,
+    cwd: process.cwd(),
+    version: versions()['colonnade'] ?? '',
+    signal,
+  };
+  // What is thrown outside of any promise is told like any other fault.
+  process.on('uncaughtException', (error) => {
+    void end(process, terminal, reportError(error, argv, terminal));
+  });
+  let status: number;
+  try {
+    status = await dispatch(argv, terminal);
+  } catch (error) {
+    status = reportError(error, argv, terminal);
+  }
+  await end(process, terminal, status);
+}
+
+async function dispatch(argv: readonly string[], terminal: Terminal): Promise<number> {
+  const { stdout, stderr } = terminal;
+  const parsed = parseCommandLine(argv, COMMANDS);
+  switch (parsed.kind) {
+    case 'command':
+      return parsed.command.run(parsed.args, terminal);
+    case 'version':
+      stdout.write(`${terminal.version}\n`);
+      return EXIT.ok;
+    case 'help': {
+      const columns = Math.min(stdout.columns, WIDEST_HELP);
+      stdout.write(
+        parsed.command === undefined
+          ? programHelp(COMMANDS, columns, stdout.colors)
+          : commandHelp(parsed.command, columns, stdout.colors),
+      );
+      return EXIT.ok;
+    }
+    case 'nothing':
+      stderr.write(programHelp(COMMANDS, Math.min(stderr.columns, WIDEST_HELP), stderr.colors));
+      return EXIT.usage;
+  }
+}
+
+/**
+ * Tells an error: on stderr as text, or as a record where the log is JSON by request; with `--json` as an object on
+ * stdout as well, so that a script always finds one.
+ * @returns the exit status.
+ */
+function reportError(thrown: unknown, argv: readonly string[], terminal: Terminal): number {
+  const error = thrown instanceof ColonnadeError ? thrown : internalError(thrown);
+  if (argv.includes('--json')) terminal.stdout.write(`${toJson({ status: 'failed', error: error.toJSON() })}\n`);
+  const json = valueOf(argv, 'log-format') === 'json';
+  writeError(error, json ? 'json' : 'pretty', terminal);
+  const stack = stackOf(thrown);
+  if (!json && stack !== undefined && ['debug', 'trace'].includes(valueOf(argv, 'log-level') ?? '')) {
+    terminal.stderr.write(`\n${stack}\n`);
+  }
+  return error.exitCode;
+}
+
+/** What was not foreseen is a fault of Colonnade's own. */
+function internalError(thrown: unknown): ColonnadeError {
+  return new ColonnadeError('INTERNAL', messageOf(thrown), {
+    phase: 'run',
+    cause: thrown,
+    hint: 'this is a fault of Colonnade: please report it, with what the same command writes with --log-level debug',
+  });
+}
+
+/** The stack of an error and of its causes. */
+function stackOf(thrown: unknown): string | undefined {
+  if (!(thrown instanceof Error)) return undefined;
+  const cause = stackOf(thrown.cause);
+  return `${thrown.stack ?? thrown.message}${cause === undefined ? '' : `\ncaused by ${cause}`}`;
+}
+
+/** The value of an output flag as it stands in the arguments; they may not have been understood. */
+function valueOf(argv: readonly string[], flag: keyof typeof OUTPUT_FLAGS): string | undefined {
+  const at = argv.findLastIndex((argument) => argument === `--${flag}` || argument.startsWith(`--${flag}=`));
+  const argument = argv[at];
+  return argument?.includes('=') === true
+    ? argument.slice(argument.indexOf('=') + 1)
+    : argument === undefined
+      ? undefined
+      : argv[at + 1];
+}
+
+/** Ends the process once every byte is out: a pipe's reader may be slow. */
+async function end(process: NodeJS.Process, terminal: Terminal, status: number): Promise<never> {
+  process.exitCode = status;
+  try {
+    await terminal.stdout.flushed();
+  } catch (error) {
+    const failure = new ColonnadeError('IO_FAILED', `stdout cannot be written: ${messageOf(error)}`, {
+      phase: 'run',
+      hint: 'what the command did is done; only its result could not be told',
+      cause: error,
+    });
+    writeError(failure, 'pretty', terminal);
+    process.exitCode = status === EXIT.ok ? EXIT.failed : status;
+  }
+  await terminal.stderr.flushed().catch(() => undefined);
+  process.exit();
+}

@@ -1,0 +1,19 @@
+/** The commands, in the order of help. */
+import type { Command } from './command.js';
+import { completionCommand } from './completion.js';
+import { inspectCommand } from './inspect.js';
+import { planCommand } from './plan.js';
+import { previewCommand } from './preview.js';
+import { runCommand } from './run.js';
+import { schemaCommand } from './schema.js';
+import { validateCommand } from './validate.js';
+
+export const COMMANDS: readonly Command[] = [
+  runCommand,
+  planCommand,
+  previewCommand,
+  validateCommand,
+  inspectCommand,
+  schemaCommand,
+  completionCommand(() => COMMANDS),
+];

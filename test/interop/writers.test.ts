@@ -1,0 +1,77 @@
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { sameColumnChunks } from '../../src/parquet/verify.js';
+import { describePython, python } from '../python.js';
+import { differencesByNode } from './node-duckdb.js';
+import { inRepository, pipelineOf, runPipeline, taskOf, type Done, type PipelineText } from './pipelines.js';
+
+const MODES = ['append', 'partition', 'predictions'] as const;
+
+/** Predictions of every kind: text, float, whole number, list. */
+const OUTPUTS = {
+  segment: 'output_label',
+  loyal: { from: 'output_probability', class: 'loyal' },
+  best: { from: 'output_probability', reduce: 'argmax' },
+  all: { from: 'output_probability', as: 'list' },
+};
+const FEATURES = ['tenure_months', 'days_since_login', 'num_transactions', 'avg_basket'];
+
+/** Groups of sources whose columns have other names: column by what it is elsewhere. */
+const NAMES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  'pandas-numbered-columns': { key: '0', site: '1', tenure_months: '2', days_since_login: '3', num_transactions: '4', avg_basket: '5' },
+};
+
+describePython('sources by pyarrow, pandas, polars, DuckDB and Spark', () => {
+  let folder: string;
+  let groups: readonly string[];
+  const runs: Done[] = [];
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'colonnade-interop-'));
+    await python(inRepository('test/interop/write_sources.py'), [join(folder, 'sources')]);
+    groups = (await readdir(join(folder, 'sources'))).sort();
+    await mkdir(join(folder, 'expected'));
+  });
+
+  afterAll(() => process.env.KEEP ? console.log(folder) : rm(folder, { recursive: true, force: true }));
+
+  it('are scored into every sink', async () => {
+    for (const group of groups) {
+      const name = (usual: string): string => NAMES[group]?.[usual] ?? usual;
+      for (const mode of MODES) {
+        const text: PipelineText = {
+          source: { path: join(folder, 'sources', group), key: [name('key')] },
+          features: FEATURES.map(name),
+          model: { path: inRepository('models/segments.onnx'), batch_size: 256 },
+          outputs: OUTPUTS,
+          sink: { mode, path: join(folder, 'out', group, mode), compression: 'zstd', ...(mode === 'partition' ? { partition_by: [name('site'), 'segment'] } : {}) },
+        };
+        try {
+          runs.push(await runPipeline(await pipelineOf(folder, `${group}-${mode}`, text)));
+        } catch (error) {
+          console.log(group, mode, error);
+        }
+      }
+    }
+  });
+
+  it('keep every byte of their column chunks in an append', async () => {
+    for (const { plan, summary } of runs.filter(({ plan }) => plan.sink.mode === 'append')) {
+      for (const { path, relativePath } of plan.files) expect(await sameColumnChunks(path, join(summary.output, relativePath)), path).toEqual([]);
+    }
+  });
+
+  it('are seen by every reader as they were, with the right predictions beside them', async () => {
+    const tasks = join(folder, 'tasks.json');
+    await writeFile(tasks, JSON.stringify(runs.map(taskOf)));
+    const found = JSON.parse(await python(inRepository('test/interop/check_outputs.py'), [tasks, join(folder, 'expected')])) as object;
+    await writeFile('/tmp/iop.json', JSON.stringify(found, null, 1));
+    expect(found).toEqual({ wrong: [], unread: [] });
+  });
+
+  it('are seen the same by DuckDB in Node', async () => {
+    expect(await differencesByNode(runs, join(folder, 'expected'))).toEqual([]);
+  });
+});

@@ -62,16 +62,7 @@ export type ErrorCode = keyof typeof ERROR_CODES;
 
 /** The stage that an error belongs to; the folder of the code that found it. */
 export type Phase =
-  | 'usage'
-  | 'pipeline'
-  | 'plan'
-  | 'source'
-  | 'model'
-  | 'validate'
-  | 'score'
-  | 'sink'
-  | 'commit'
-  | 'run';
+  'usage' | 'pipeline' | 'plan' | 'source' | 'model' | 'validate' | 'score' | 'sink' | 'commit' | 'run';
 
 /** A place in a text file, both counted from 1. */
 export interface Position {

@@ -11,7 +11,15 @@
  * console.log((await scoring.result).scored);
  * ```
  */
-export { ColonnadeError, ERROR_CODES, EXIT, type ErrorCode, type Phase, type Position, type Problem } from './errors.js';
+export {
+  ColonnadeError,
+  ERROR_CODES,
+  EXIT,
+  type ErrorCode,
+  type Phase,
+  type Position,
+  type Problem,
+} from './errors.js';
 export type { Pipeline } from './pipeline/pipeline.js';
 export { loadPipeline as load, type LoadOptions } from './pipeline/load.js';
 export { pipelineJsonSchema } from './pipeline/json-schema.js';

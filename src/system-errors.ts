@@ -20,5 +20,9 @@ export function systemError(error: unknown, phase: Phase, doing: string, path: s
   if (error instanceof ColonnadeError) return error;
   const errno = (error as NodeJS.ErrnoException | undefined)?.code ?? '';
   const [code, what, hint] = CODES[errno] ?? ['IO_FAILED', messageOf(error), 'run it again; if it stays, report it'];
-  return new ColonnadeError(code, `${doing} ${path}: ${what}${errno === '' ? '' : ` (${errno})`}`, { phase, hint, cause: error });
+  return new ColonnadeError(code, `${doing} ${path}: ${what}${errno === '' ? '' : ` (${errno})`}`, {
+    phase,
+    hint,
+    cause: error,
+  });
 }

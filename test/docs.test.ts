@@ -6,7 +6,15 @@ import { parsePipeline } from '../src/pipeline/load.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const read = (path: string): string => readFileSync(`${root}${path}`, 'utf8');
-const pages = ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'CHANGELOG.md', ...readdirSync(`${root}docs`).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)];
+const pages = [
+  'README.md',
+  'ARCHITECTURE.md',
+  'CONTRIBUTING.md',
+  'CHANGELOG.md',
+  ...readdirSync(`${root}docs`)
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+];
 
 describe('the documentation', () => {
   it('lists every error code with its exit status', () => {
@@ -15,7 +23,9 @@ describe('the documentation', () => {
   });
 
   it.each(pages)('shows only pipelines that parse in %s', (page) => {
-    const blocks = [...read(page).matchAll(/^```yaml\n(.*?)^```/gms)].map(([, text]) => text!).filter((text) => /^version:/m.test(text));
+    const blocks = [...read(page).matchAll(/^```yaml\n(.*?)^```/gms)]
+      .map(([, text]) => text!)
+      .filter((text) => /^version:/m.test(text));
     for (const text of blocks) expect(() => parsePipeline(text, `${page}.yaml`, { env: {} })).not.toThrow();
   });
 

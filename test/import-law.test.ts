@@ -58,7 +58,11 @@ describe('the import law', () => {
   it('lets a room import only from lower floors', () => {
     const broken = imports
       .filter(({ specifier }) => specifier.startsWith('.'))
-      .map(({ file, room, specifier }) => ({ file: relative(src, file), room, target: roomOf(resolve(dirname(file), specifier.replace(/\.js$/, '.ts'))) }))
+      .map(({ file, room, specifier }) => ({
+        file: relative(src, file),
+        room,
+        target: roomOf(resolve(dirname(file), specifier.replace(/\.js$/, '.ts'))),
+      }))
       .filter(({ room, target }) => target !== room && target !== '..' && floorOf(target) >= floorOf(room))
       .filter(({ room, target }) => !(floorOf(room) === 0 && floorOf(target) === 0))
       .map(({ file, target }) => `${file} imports ${target}`);
@@ -67,7 +71,18 @@ describe('the import law', () => {
 
   it('keeps DuckDB, ONNX Runtime and the other engines each in one room', () => {
     const broken = imports
-      .map(({ file, room, specifier }) => ({ file: relative(src, file), room, owner: OWNERS[specifier.split('/').slice(0, specifier.startsWith('@') ? 2 : 1).join('/')], specifier }))
+      .map(({ file, room, specifier }) => ({
+        file: relative(src, file),
+        room,
+        owner:
+          OWNERS[
+            specifier
+              .split('/')
+              .slice(0, specifier.startsWith('@') ? 2 : 1)
+              .join('/')
+          ],
+        specifier,
+      }))
       .filter(({ room, owner }) => owner !== undefined && !owner.includes(room))
       .map(({ file, specifier }) => `${file} imports ${specifier}`);
     expect(broken).toEqual([]);

@@ -16,8 +16,11 @@ describe('the packed package, installed without scripts into an empty folder', (
     await run('npm', ['pack', '--ignore-scripts', '--pack-destination', folder], { cwd: root });
     const tarball = readdirSync(folder).find((name) => name.endsWith('.tgz'))!;
     writeFileSync(join(folder, 'package.json'), '{ "private": true, "type": "module" }');
-    await run('npm', ['install', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund', `./${tarball}`], { cwd: folder });
-    for (const name of ['data', 'models', 'pipelines']) cpSync(join(root, name), join(folder, name), { recursive: true });
+    await run('npm', ['install', '--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund', `./${tarball}`], {
+      cwd: folder,
+    });
+    for (const name of ['data', 'models', 'pipelines'])
+      cpSync(join(root, name), join(folder, name), { recursive: true });
   }, 240_000);
 
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -26,7 +29,13 @@ describe('the packed package, installed without scripts into an empty folder', (
     const { stdout } = await run('npx', ['colonnade', 'run', 'pipelines/append.yaml', '--json'], { cwd: folder });
     const summary = JSON.parse(stdout) as { status: string; rows: number; output: string };
     expect(summary).toMatchObject({ status: 'done', rows: 50_000 });
-    expect(readdirSync(summary.output).sort()).toEqual(['_SUCCESS', 'region=east', 'region=north', 'region=south', 'region=west']);
+    expect(readdirSync(summary.output).sort()).toEqual([
+      '_SUCCESS',
+      'region=east',
+      'region=north',
+      'region=south',
+      'region=west',
+    ]);
   }, 60_000);
 
   it('is a library with types', async () => {

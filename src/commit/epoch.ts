@@ -47,7 +47,13 @@ export async function takeEpoch(folder: string, output: string, run: string): Pr
     if (owner !== undefined && !owner.released && (await isAlive(owner))) throw conflict(output, owner);
   }
   const number = highest + 1;
-  const owner: Owner = { run, host: hostname(), pid: process.pid, started: await startOf(process.pid), released: false };
+  const owner: Owner = {
+    run,
+    host: hostname(),
+    pid: process.pid,
+    started: await startOf(process.pid),
+    released: false,
+  };
   await claim(folder, number, owner, output);
   for (const name of await readdir(folder)) {
     const other = Number.parseInt(name, 10);
@@ -62,7 +68,8 @@ export async function takeEpoch(folder: string, output: string, run: string): Pr
       throw conflict(output, other);
     },
     release: async () => {
-      if ((await highestEpoch(folder)) === number) await writeWhole(join(folder, `${number}.json`), JSON.stringify({ ...owner, released: true }));
+      if ((await highestEpoch(folder)) === number)
+        await writeWhole(join(folder, `${number}.json`), JSON.stringify({ ...owner, released: true }));
     },
   };
 }
@@ -81,7 +88,9 @@ async function claim(folder: string, number: number, owner: Owner, output: strin
 }
 
 async function highestEpoch(folder: string): Promise<number> {
-  const numbers = (await readdir(folder)).map((name) => /^(\d+)\.json$/.exec(name)?.[1]).filter((text) => text !== undefined);
+  const numbers = (await readdir(folder))
+    .map((name) => /^(\d+)\.json$/.exec(name)?.[1])
+    .filter((text) => text !== undefined);
   return Math.max(0, ...numbers.map(Number));
 }
 

@@ -32,7 +32,10 @@ export interface Ledger {
  * Rows that the output must have: an append keeps every row, the other sinks leave out what was quarantined or
  * filtered.
  */
-export function expectedRows(mode: Plan['sink']['mode'], entry: Pick<LedgerEntry, 'rows' | 'scored' | 'nulled'>): number {
+export function expectedRows(
+  mode: Plan['sink']['mode'],
+  entry: Pick<LedgerEntry, 'rows' | 'scored' | 'nulled'>,
+): number {
   return mode === 'append' ? entry.rows : entry.scored + entry.nulled;
 }
 
@@ -49,7 +52,9 @@ export function balance(
   for (const entry of files) {
     const accounted = entry.scored + entry.quarantined + entry.nulled + entry.filtered;
     if (accounted !== entry.rows) {
-      throw unbalanced(`${entry.file}: ${entry.rows} rows in the footer, ${accounted} accounted for (${inWords(entry)})`);
+      throw unbalanced(
+        `${entry.file}: ${entry.rows} rows in the footer, ${accounted} accounted for (${inWords(entry)})`,
+      );
     }
     const expected = expectedRows(mode, entry);
     if (entry.written !== null && entry.written !== expected) {
@@ -68,7 +73,8 @@ export function balance(
     quarantineWritten,
   };
   const expected = expectedRows(mode, ledger);
-  if (written !== expected) throw unbalanced(`the output has ${written} rows, ${expected} were expected (${inWords(ledger)})`);
+  if (written !== expected)
+    throw unbalanced(`the output has ${written} rows, ${expected} were expected (${inWords(ledger)})`);
   if (quarantineWritten !== ledger.quarantined) {
     throw unbalanced(`the quarantine has ${quarantineWritten} rows, ${ledger.quarantined} were expected`);
   }

@@ -26,7 +26,10 @@ async function refuseExisting(plan: Plan, places: Places): Promise<void> {
   let entries: string[];
   try {
     if (!(await stat(output)).isDirectory()) {
-      throw new ColonnadeError('OUTPUT_EXISTS', `${output} is a file; the output is a folder`, { phase: 'commit', hint: 'choose another sink.path' });
+      throw new ColonnadeError('OUTPUT_EXISTS', `${output} is a file; the output is a folder`, {
+        phase: 'commit',
+        hint: 'choose another sink.path',
+      });
     }
     entries = await readdir(output);
   } catch (error) {
@@ -37,19 +40,27 @@ async function refuseExisting(plan: Plan, places: Places): Promise<void> {
   if (entries.length === 0) return;
   const manifest = await readManifest(places.manifest);
   if (plan.sink.exists === 'fail') {
-    throw new ColonnadeError('OUTPUT_EXISTS', `${output} exists already${manifest === undefined ? '' : ` (written by run ${manifest.run_id} at ${manifest.finished_at})`}`, {
-      phase: 'commit',
-      hint: 'choose another sink.path, or write sink.exists: replace (--replace on the command line)',
-    });
+    throw new ColonnadeError(
+      'OUTPUT_EXISTS',
+      `${output} exists already${manifest === undefined ? '' : ` (written by run ${manifest.run_id} at ${manifest.finished_at})`}`,
+      {
+        phase: 'commit',
+        hint: 'choose another sink.path, or write sink.exists: replace (--replace on the command line)',
+      },
+    );
   }
   // Only what a run has written may be replaced: a mistyped path must not cost a folder of someone's data.
   const known = new Set(['_SUCCESS', ...(manifest?.outputs.map(({ path }) => path) ?? [])]);
   const foreign = (await filesBelow(output)).find((path) => !known.has(path));
   if (manifest === undefined || foreign !== undefined) {
-    throw new ColonnadeError('OUTPUT_EXISTS', `${output} holds what no run has written${foreign === undefined ? '' : ` (${foreign}, for one)`}, so it is not replaced`, {
-      phase: 'commit',
-      hint: 'remove the folder yourself, or choose another sink.path',
-    });
+    throw new ColonnadeError(
+      'OUTPUT_EXISTS',
+      `${output} holds what no run has written${foreign === undefined ? '' : ` (${foreign}, for one)`}, so it is not replaced`,
+      {
+        phase: 'commit',
+        hint: 'remove the folder yourself, or choose another sink.path',
+      },
+    );
   }
 }
 
@@ -57,7 +68,9 @@ async function refuseExisting(plan: Plan, places: Places): Promise<void> {
 async function filesBelow(folder: string): Promise<string[]> {
   try {
     const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-    return entries.filter((entry) => !entry.isDirectory()).map((entry) => relative(folder, join(entry.parentPath, entry.name)).split(sep).join('/'));
+    return entries
+      .filter((entry) => !entry.isDirectory())
+      .map((entry) => relative(folder, join(entry.parentPath, entry.name)).split(sep).join('/'));
   } catch (error) {
     throw systemError(error, 'commit', 'reading', folder);
   }
@@ -72,7 +85,8 @@ export async function refuseOutputInSource(sources: readonly string[], output: s
   for (const source of sources) {
     const named = await stat(source).catch(() => undefined);
     const [fixed, ...reach] = source.split('**');
-    const root = named === undefined ? (reach.length > 0 ? fixed! : undefined) : named.isDirectory() ? source : undefined;
+    const root =
+      named === undefined ? (reach.length > 0 ? fixed! : undefined) : named.isDirectory() ? source : undefined;
     if (root === undefined || !isInside(await realPath(output), await realPath(resolve(root)))) continue;
     throw new ColonnadeError('OUTPUT_OVERLAPS', `the output ${output} lies in the source ${source}`, {
       phase: 'commit',
@@ -125,7 +139,10 @@ async function realPath(path: string): Promise<string> {
 async function nearestFolder(path: string): Promise<string> {
   try {
     if ((await stat(path)).isDirectory()) return path;
-    throw new ColonnadeError('OUTPUT_NOT_WRITABLE', `${path} is a file; a folder is needed there`, { phase: 'commit', hint: 'change sink.path' });
+    throw new ColonnadeError('OUTPUT_NOT_WRITABLE', `${path} is a file; a folder is needed there`, {
+      phase: 'commit',
+      hint: 'change sink.path',
+    });
   } catch (error) {
     if (error instanceof ColonnadeError) throw error;
     const parent = dirname(path);

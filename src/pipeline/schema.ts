@@ -75,7 +75,9 @@ const source = mapping({
     .describe('Columns that name a row: they stand beside predictions and quarantined rows.'),
   where: text('an SQL condition')
     .optional()
-    .describe('One SQL condition over the columns of the source. Other rows are not scored; an append keeps them, without predictions.'),
+    .describe(
+      'One SQL condition over the columns of the source. Other rows are not scored; an append keeps them, without predictions.',
+    ),
 }).describe('The data that is scored.');
 
 const feature = z.union(

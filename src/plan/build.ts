@@ -58,7 +58,12 @@ export function buildPlan(pipeline: Pipeline, facts: PlanFacts): Plan {
   const driftNotes = compareSchemas(facts.schemas, new Set([...columnsRead, ...pipeline.source.key, ...carried]));
   const rowGroups = files.flatMap((file) => file.rowGroups);
   const largest = rowGroups.reduce((most, rowGroup) => Math.max(most, rowGroup.rows), 0);
-  const bytesRead = sum(files, (file) => sum(file.columns.filter(({ name }) => columnsRead.includes(name)), ({ bytes }) => bytes));
+  const bytesRead = sum(files, (file) =>
+    sum(
+      file.columns.filter(({ name }) => columnsRead.includes(name)),
+      ({ bytes }) => bytes,
+    ),
+  );
   const rows = sum(files, (file) => file.rows);
   const slice = sliceRows(projection.columns, batchSize, pipeline.run.memory);
   const fixed = fixedBatchSize(signature);
@@ -121,7 +126,8 @@ export function buildPlan(pipeline: Pipeline, facts: PlanFacts): Plan {
 
 function checkKeys(pipeline: Pipeline, columns: ReadonlyMap<string, SourceColumn>, findings: Findings): void {
   pipeline.source.key.forEach((name, i) => {
-    if (!columns.has(name)) findings.add('COLUMN_MISSING', missingColumn(pipeline, `source.key[${i}]`, name, 'key', columns));
+    if (!columns.has(name))
+      findings.add('COLUMN_MISSING', missingColumn(pipeline, `source.key[${i}]`, name, 'key', columns));
   });
 }
 
@@ -130,17 +136,44 @@ function checkOutputNames(pipeline: Pipeline, columns: ReadonlyMap<string, Sourc
   for (const name of ['_file', '_row', '_reason']) {
     const other = taken.get(name);
     if (other !== undefined && pipeline.validate.onInvalid === 'quarantine') {
-      findings.add('COLUMN_EXISTS', pipelineProblem(pipeline, 'validate.on_invalid', `the source has a column ${other}, which the quarantine adds to its rows`, 'rename it in the source, or write validate.on_invalid: null'));
+      findings.add(
+        'COLUMN_EXISTS',
+        pipelineProblem(
+          pipeline,
+          'validate.on_invalid',
+          `the source has a column ${other}, which the quarantine adds to its rows`,
+          'rename it in the source, or write validate.on_invalid: null',
+        ),
+      );
     }
   }
   for (const { name } of pipeline.outputs) {
     const other = taken.get(name.toLowerCase());
     if (other !== undefined) {
-      const how = other === name ? 'the source has a column of that name' : `the source has a column ${other}, apart only by case`;
-      findings.add('COLUMN_EXISTS', pipelineProblem(pipeline, keyPath(['outputs', name]), `output column ${name}: ${how}`, `choose another name, for instance ${freeName(name, taken)}`));
+      const how =
+        other === name
+          ? 'the source has a column of that name'
+          : `the source has a column ${other}, apart only by case`;
+      findings.add(
+        'COLUMN_EXISTS',
+        pipelineProblem(
+          pipeline,
+          keyPath(['outputs', name]),
+          `output column ${name}: ${how}`,
+          `choose another name, for instance ${freeName(name, taken)}`,
+        ),
+      );
     }
     if (name === STATUS_COLUMN || name === REASON_COLUMN) {
-      findings.add('COLUMN_EXISTS', pipelineProblem(pipeline, keyPath(['outputs', name]), `output column ${name}: the name is reserved`, 'choose another name'));
+      findings.add(
+        'COLUMN_EXISTS',
+        pipelineProblem(
+          pipeline,
+          keyPath(['outputs', name]),
+          `output column ${name}: the name is reserved`,
+          'choose another name',
+        ),
+      );
     }
   }
 }
@@ -161,7 +194,15 @@ function planSinkColumns(pipeline: Pipeline, columns: ReadonlyMap<string, Source
   const available = [...columns.keys(), ...outputs];
   const unknown = (name: string, key: string): void => {
     const near = nearest(name, available);
-    findings.add('COLUMN_MISSING', pipelineProblem(pipeline, key, `${name} is neither a column of the source nor an output; there are ${available.join(', ')}`, near === undefined ? 'name one of them' : `did you mean ${near}?`));
+    findings.add(
+      'COLUMN_MISSING',
+      pipelineProblem(
+        pipeline,
+        key,
+        `${name} is neither a column of the source nor an output; there are ${available.join(', ')}`,
+        near === undefined ? 'name one of them' : `did you mean ${near}?`,
+      ),
+    );
   };
   const chosen = pipeline.sink.columns ?? available;
   chosen.forEach((name, i) => {
@@ -173,12 +214,28 @@ function planSinkColumns(pipeline: Pipeline, columns: ReadonlyMap<string, Source
     const type = columns.get(name)?.type;
     const kind = type === undefined ? undefined : columnType(type).kind;
     if (kind === 'list' || type?.startsWith('STRUCT') === true || type?.startsWith('MAP') === true || type === 'BLOB') {
-      findings.add('COLUMN_TYPE', pipelineProblem(pipeline, key, `${name} is ${type}; folders are named by plain values`, 'partition by a column of text, whole numbers or dates'));
+      findings.add(
+        'COLUMN_TYPE',
+        pipelineProblem(
+          pipeline,
+          key,
+          `${name} is ${type}; folders are named by plain values`,
+          'partition by a column of text, whole numbers or dates',
+        ),
+      );
     }
   });
   const written = [...chosen, ...partitionBy.filter((name) => !chosen.includes(name))];
   if (written.length > 0 && written.every((name) => partitionBy.includes(name))) {
-    findings.add('COLUMN_TYPE', pipelineProblem(pipeline, 'sink.columns', 'every column is a folder: no column is left to write into the files', 'choose a column that is not in partition_by'));
+    findings.add(
+      'COLUMN_TYPE',
+      pipelineProblem(
+        pipeline,
+        'sink.columns',
+        'every column is a folder: no column is left to write into the files',
+        'choose a column that is not in partition_by',
+      ),
+    );
   }
   return written;
 }
@@ -199,11 +256,27 @@ function planBatchSize(pipeline: Pipeline, signature: ModelSignature, findings: 
   const { batchSize } = pipeline.model;
   const extents = new Set(signature.inputs.map(({ shape }) => shape[0]).filter((extent) => typeof extent === 'number'));
   if (extents.size > 1) {
-    findings.add('MODEL_MISMATCH', pipelineProblem(pipeline, 'model.path', `the model's inputs fix different batch sizes: ${[...extents].join(', ')}`, 'export it with one batch size, best with a dynamic one'));
+    findings.add(
+      'MODEL_MISMATCH',
+      pipelineProblem(
+        pipeline,
+        'model.path',
+        `the model's inputs fix different batch sizes: ${[...extents].join(', ')}`,
+        'export it with one batch size, best with a dynamic one',
+      ),
+    );
   }
   if (batchSize === 'auto') return fixed;
   if (fixed !== undefined && batchSize !== fixed) {
-    findings.add('MODEL_MISMATCH', pipelineProblem(pipeline, 'model.batch_size', `the model takes batches of exactly ${fixed} rows, batch_size is ${batchSize}`, `leave batch_size out, write ${fixed}, or export the model with a dynamic batch`));
+    findings.add(
+      'MODEL_MISMATCH',
+      pipelineProblem(
+        pipeline,
+        'model.batch_size',
+        `the model takes batches of exactly ${fixed} rows, batch_size is ${batchSize}`,
+        `leave batch_size out, write ${fixed}, or export the model with a dynamic batch`,
+      ),
+    );
   }
   return batchSize;
 }

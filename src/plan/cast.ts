@@ -49,7 +49,8 @@ const FLOAT32_MAX = 3.4028234663852886e38;
  */
 export function castTo(value: string, type: string, element: ElementType, range: NumericRange | undefined): Cast {
   const from = columnType(type);
-  if (from.kind === 'list') return { ok: false, reason: `a list (${type}) where one number is needed`, hint: listHint(value) };
+  if (from.kind === 'list')
+    return { ok: false, reason: `a list (${type}) where one number is needed`, hint: listHint(value) };
   return castScalar(value, type, from, element, range);
 }
 
@@ -99,7 +100,9 @@ function castScalar(
       if (from.kind === 'integer') {
         const exact = BigInt(EXACT_INTEGER[element]);
         if (within(from, -exact, exact) || inRange(range, EXACT_INTEGER[element])) return done(plain);
-        return done(plain, { check: `CAST(TRY_CAST(${plain} AS HUGEINT) IS DISTINCT FROM CAST(${value} AS HUGEINT) AS UTINYINT)` });
+        return done(plain, {
+          check: `CAST(TRY_CAST(${plain} AS HUGEINT) IS DISTINCT FROM CAST(${value} AS HUGEINT) AS UTINYINT)`,
+        });
       }
       if (from.kind === 'decimal') return done(plain, { rounds: true });
       if (from.kind === 'float') {
@@ -109,7 +112,11 @@ function castScalar(
         return done(tried, { rounds: true, check: isLost(value, tried) });
       }
       if (from.kind === 'text') {
-        return refused(type, element, `write { name: …, sql: "TRY_CAST(${bare(value)} AS DOUBLE)" }, where text that is no number becomes NULL`);
+        return refused(
+          type,
+          element,
+          `write { name: …, sql: "TRY_CAST(${bare(value)} AS DOUBLE)" }, where text that is no number becomes NULL`,
+        );
       }
       return refused(type, element, timeHint(type, value));
     }
@@ -122,9 +129,14 @@ function castScalar(
         return done(tried, { check: isLost(value, tried) });
       }
       if (from.kind === 'float' || from.kind === 'decimal') {
-        return refused(type, element, `say how fractions are rounded, as in { name: …, sql: "CAST(round(${bare(value)}) AS ${to})" }`);
+        return refused(
+          type,
+          element,
+          `say how fractions are rounded, as in { name: …, sql: "CAST(round(${bare(value)}) AS ${to})" }`,
+        );
       }
-      if (from.kind === 'text') return refused(type, element, `write { name: …, sql: "TRY_CAST(${bare(value)} AS ${to})" }`);
+      if (from.kind === 'text')
+        return refused(type, element, `write { name: …, sql: "TRY_CAST(${bare(value)} AS ${to})" }`);
       return refused(type, element, timeHint(type, value));
     }
   }

@@ -17,7 +17,8 @@ export function scoringColumns(
   expressions: ReadonlyMap<string, Expression>,
 ): string[] {
   const needed = new Set<string>();
-  for (const feature of pipeline.features) if (feature.sql === undefined && columns.has(feature.name)) needed.add(feature.name);
+  for (const feature of pipeline.features)
+    if (feature.sql === undefined && columns.has(feature.name)) needed.add(feature.name);
   for (const name of Object.keys(pipeline.validate.rules)) if (columns.has(name)) needed.add(name);
   for (const expression of expressions.values()) for (const name of expression.columns) needed.add(name);
   return [...columns.keys()].filter((name) => needed.has(name));
@@ -55,11 +56,16 @@ export function compareSchemas(groups: readonly SchemaGroup[], needed: ReadonlyS
       notes.push(`${what}; ${reference}; it is not read`);
     }
     for (const column of found.values()) {
-      if (!expected.has(column.name)) notes.push(`${file!.path}: column ${column.name} (${column.type}) is not in ${first.files[0]!.path}; it is not read`);
+      if (!expected.has(column.name))
+        notes.push(
+          `${file!.path}: column ${column.name} (${column.type}) is not in ${first.files[0]!.path}; it is not read`,
+        );
     }
   }
   const shown = 8;
-  return notes.length <= shown ? notes : [...notes.slice(0, shown), `${notes.length - shown} more columns differ between files and are not read`];
+  return notes.length <= shown
+    ? notes
+    : [...notes.slice(0, shown), `${notes.length - shown} more columns differ between files and are not read`];
 }
 
 function refuseAmbiguous(group: SchemaGroup, needed: ReadonlySet<string>): void {
@@ -71,16 +77,24 @@ function refuseAmbiguous(group: SchemaGroup, needed: ReadonlySet<string>): void 
     const folded = name.toLowerCase();
     const other = seen.get(folded);
     if (other !== undefined && wanted.has(folded)) {
-      throw new ColonnadeError('COLUMN_AMBIGUOUS', `${path}: columns ${other} and ${name} differ only by case, and ${[...needed].find((n) => n.toLowerCase() === folded)} is needed`, {
-        phase: 'plan',
-        hint: 'rename one of them in the source: SQL does not tell them apart',
-      });
+      throw new ColonnadeError(
+        'COLUMN_AMBIGUOUS',
+        `${path}: columns ${other} and ${name} differ only by case, and ${[...needed].find((n) => n.toLowerCase() === folded)} is needed`,
+        {
+          phase: 'plan',
+          hint: 'rename one of them in the source: SQL does not tell them apart',
+        },
+      );
     }
     if (folded === 'file_row_number' && needed.size > 0) {
-      throw new ColonnadeError('COLUMN_AMBIGUOUS', `${path}: a column named ${name} hides the row numbers by which scores are joined`, {
-        phase: 'plan',
-        hint: 'rename the column in the source',
-      });
+      throw new ColonnadeError(
+        'COLUMN_AMBIGUOUS',
+        `${path}: a column named ${name} hides the row numbers by which scores are joined`,
+        {
+          phase: 'plan',
+          hint: 'rename the column in the source',
+        },
+      );
     }
     seen.set(folded, name);
   }

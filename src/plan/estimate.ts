@@ -32,11 +32,6 @@ const ELEMENT_BYTES: Readonly<Record<ElementType, number>> = {
   string: 32,
 };
 
-/** Bytes of one element of a tensor. */
-export function elementBytes(type: ElementType): number {
-  return ELEMENT_BYTES[type];
-}
-
 /**
  * The batch size that `auto` stands for. Depends on the model alone, never on data or machine, so that a repeated run
  * gives the same bits.

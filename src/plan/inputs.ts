@@ -26,7 +26,8 @@ export function assignInputs(
   const stated = pipeline.model.inputs;
   if (stated !== undefined) return { assignments: assignStated(pipeline, stated, signature, findings), notes: [] };
   const [only] = signature.inputs;
-  if (signature.inputs.length === 1 && only !== undefined) return { assignments: [{ input: only, features }], notes: [] };
+  if (signature.inputs.length === 1 && only !== undefined)
+    return { assignments: [{ input: only, features }], notes: [] };
 
   const byName = new Map(features.map((feature) => [feature.name, feature]));
   const named = signature.inputs.filter((input) => byName.has(input.name));
@@ -34,10 +35,21 @@ export function assignInputs(
     const names = new Set(signature.inputs.map(({ name }) => name));
     features.forEach((feature, i) => {
       if (!names.has(feature.name)) {
-        findings.add('MODEL_MISMATCH', mismatch(pipeline, `features[${i}]`, `feature ${feature.name} feeds no model input; ${inputsInWords(signature)}`, 'remove it, or name the input that it feeds under model.inputs'));
+        findings.add(
+          'MODEL_MISMATCH',
+          mismatch(
+            pipeline,
+            `features[${i}]`,
+            `feature ${feature.name} feeds no model input; ${inputsInWords(signature)}`,
+            'remove it, or name the input that it feeds under model.inputs',
+          ),
+        );
       }
     });
-    return { assignments: signature.inputs.map((input) => ({ input, features: [byName.get(input.name)!] })), notes: [] };
+    return {
+      assignments: signature.inputs.map((input) => ({ input, features: [byName.get(input.name)!] })),
+      notes: [],
+    };
   }
   if (named.length === 0 && features.length === signature.inputs.length) {
     return {
@@ -47,8 +59,21 @@ export function assignInputs(
   }
   const missing = signature.inputs.filter((input) => !byName.has(input.name));
   for (const input of missing) {
-    const near = nearest(input.name, features.map(({ name }) => name));
-    findings.add('MODEL_MISMATCH', mismatch(pipeline, 'features', `model input ${input.name} (${tensorInWords(input)}) is fed by no feature; the features are ${features.map(({ name }) => name).join(', ')}`, near === undefined ? 'add a feature of that name, or say under model.inputs which features feed it' : `did you mean ${near}? Rename the feature, or say under model.inputs: { ${input.name}: ${near} }`));
+    const near = nearest(
+      input.name,
+      features.map(({ name }) => name),
+    );
+    findings.add(
+      'MODEL_MISMATCH',
+      mismatch(
+        pipeline,
+        'features',
+        `model input ${input.name} (${tensorInWords(input)}) is fed by no feature; the features are ${features.map(({ name }) => name).join(', ')}`,
+        near === undefined
+          ? 'add a feature of that name, or say under model.inputs which features feed it'
+          : `did you mean ${near}? Rename the feature, or say under model.inputs: { ${input.name}: ${near} }`,
+      ),
+    );
   }
   return { assignments: [], notes: [] };
 }
@@ -64,12 +89,28 @@ function assignStated(
   for (const name of Object.keys(stated)) {
     if (known.has(name)) continue;
     const near = nearest(name, [...known]);
-    findings.add('MODEL_MISMATCH', mismatch(pipeline, keyPath(['model', 'inputs', name]), `the model has no input ${name}; ${inputsInWords(signature)}`, near === undefined ? 'name one of its inputs' : `did you mean ${near}?`));
+    findings.add(
+      'MODEL_MISMATCH',
+      mismatch(
+        pipeline,
+        keyPath(['model', 'inputs', name]),
+        `the model has no input ${name}; ${inputsInWords(signature)}`,
+        near === undefined ? 'name one of its inputs' : `did you mean ${near}?`,
+      ),
+    );
   }
   return signature.inputs.flatMap((input) => {
     const names = stated[input.name];
     if (names === undefined) {
-      findings.add('MODEL_MISMATCH', mismatch(pipeline, 'model.inputs', `model input ${input.name} (${tensorInWords(input)}) is fed by nothing`, `add ${input.name}: [ … ] under model.inputs`));
+      findings.add(
+        'MODEL_MISMATCH',
+        mismatch(
+          pipeline,
+          'model.inputs',
+          `model input ${input.name} (${tensorInWords(input)}) is fed by nothing`,
+          `add ${input.name}: [ … ] under model.inputs`,
+        ),
+      );
       return [];
     }
     return [{ input, features: names.flatMap((name) => byName.get(name) ?? []) }];

@@ -29,11 +29,19 @@ export function planOutputs(pipeline: Pipeline, signature: ModelSignature, findi
   });
 }
 
-function takeFrom(column: OutputColumn, output: OutputSpec): PlannedOutput | { readonly message: string; readonly hint: string } {
+function takeFrom(
+  column: OutputColumn,
+  output: OutputSpec,
+): PlannedOutput | { readonly message: string; readonly hint: string } {
   const { take, name, from } = column;
   const words = `${from} (${tensorInWords(output)})`;
   const width = output.shape.length < 2 ? 1 : output.shape.slice(1).reduce<number | null>(product, 1);
-  const planned = (rest: Pick<PlannedOutput, 'take' | 'type'>): PlannedOutput => ({ name, from, list: rest.take.kind === 'list', ...rest });
+  const planned = (rest: Pick<PlannedOutput, 'take' | 'type'>): PlannedOutput => ({
+    name,
+    from,
+    list: rest.take.kind === 'list',
+    ...rest,
+  });
   const index = (i: number): PlannedOutput => planned({ take: { kind: 'index', index: i }, type: output.type });
   const choices =
     output.classes === undefined
@@ -65,13 +73,22 @@ function takeFrom(column: OutputColumn, output: OutputSpec): PlannedOutput | { r
     }
     case 'index':
       if (width === null || take.index < width) return index(take.index);
-      return { message: `${words} has ${width} values a row, so index ${take.index} is beyond its end`, hint: `choose 0 to ${width - 1}` };
+      return {
+        message: `${words} has ${width} values a row, so index ${take.index} is beyond its end`,
+        hint: `choose 0 to ${width - 1}`,
+      };
     case 'reduce': {
       if (output.type === 'string' || output.type === 'bool') {
-        return { message: `${words} holds no numbers to take the ${take.reduce} of`, hint: 'reduce an output of probabilities or scores' };
+        return {
+          message: `${words} holds no numbers to take the ${take.reduce} of`,
+          hint: 'reduce an output of probabilities or scores',
+        };
       }
       if (width === 1) {
-        return { message: `${words} has one value a row: nothing to take the ${take.reduce} of`, hint: `write ${name}: ${from}` };
+        return {
+          message: `${words} has one value a row: nothing to take the ${take.reduce} of`,
+          hint: `write ${name}: ${from}`,
+        };
       }
       return planned({ take: { kind: 'reduce', reduce: take.reduce }, type: reducedType(take.reduce, output.type) });
     }

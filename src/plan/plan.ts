@@ -2,7 +2,15 @@
  * A plan: all that a run will do, decided before a row is read. Plain, frozen data that survives JSON, so that it can
  * be printed, compared, hashed and sent to a worker process.
  */
-import type { Compression, IfExists, InvalidLimit, OnInvalid, Reduction, Rule, SinkMode } from '../pipeline/pipeline.js';
+import type {
+  Compression,
+  IfExists,
+  InvalidLimit,
+  OnInvalid,
+  Reduction,
+  Rule,
+  SinkMode,
+} from '../pipeline/pipeline.js';
 import type { ElementType, Fingerprint, ModelSignature, RowGroup, SourceColumn } from './facts.js';
 
 /** A file of the source, with what scoring and sinks need of it. */

@@ -82,42 +82,77 @@ export function planProjection(
 
   const inputs = assignments.flatMap(({ input, features }): PlannedInput[] => {
     const mismatch = (message: string, hint: string): [] => {
-      findings.add('MODEL_MISMATCH', pipelineProblem(pipeline, pipeline.model.inputs === undefined ? 'features' : keyPath(['model', 'inputs', input.name]), message, hint));
+      findings.add(
+        'MODEL_MISMATCH',
+        pipelineProblem(
+          pipeline,
+          pipeline.model.inputs === undefined ? 'features' : keyPath(['model', 'inputs', input.name]),
+          message,
+          hint,
+        ),
+      );
       return [];
     };
     const words = `model input ${input.name} (${tensorInWords(input)})`;
     const fed = features.map(({ name }) => name).join(', ');
     const rank = input.shape.length;
     if (rank !== 1 && rank !== 2) {
-      return mismatch(`${words} has rank ${rank}; rows of columns have rank 1 or 2`, 'export the model with an input of shape [N, features], or one input of shape [N, 1] a feature');
+      return mismatch(
+        `${words} has rank ${rank}; rows of columns have rank 1 or 2`,
+        'export the model with an input of shape [N, features], or one input of shape [N, 1] a feature',
+      );
     }
     const known = features.map((feature) => values.get(feature.name));
     if (known.some((value) => value === undefined)) return [];
     const [first] = features;
     const [firstValue] = known;
-    if (first === undefined || firstValue === undefined) return mismatch(`${words} is fed by no feature`, 'add features');
+    if (first === undefined || firstValue === undefined)
+      return mismatch(`${words} is fed by no feature`, 'add features');
     const width = rank === 1 ? 1 : (input.shape[1] ?? null);
 
     if (features.length === 1 && columnType(firstValue.type).kind === 'list') {
       const cast = castList(firstValue.sql, firstValue.type, input.type);
-      if (rank === 1) return mismatch(`${words} takes one value a row, feature ${first.name} is a list (${firstValue.type})`, 'pick an element by sql, or export the model with an input of rank 2');
-      if (input.type === 'bool' || input.type === 'string') return mismatch(`${words} cannot be fed by a list column`, 'list columns feed inputs of numbers');
+      if (rank === 1)
+        return mismatch(
+          `${words} takes one value a row, feature ${first.name} is a list (${firstValue.type})`,
+          'pick an element by sql, or export the model with an input of rank 2',
+        );
+      if (input.type === 'bool' || input.type === 'string')
+        return mismatch(`${words} cannot be fed by a list column`, 'list columns feed inputs of numbers');
       if (!cast.ok) return mismatch(`feature ${first.name} feeds ${words}: ${cast.reason}`, cast.hint);
       const type = columnType(firstValue.type);
       const length = width ?? (type.kind === 'list' ? type.length : undefined) ?? facts.listLengths.get(first.name);
-      if (length === undefined) return mismatch(`${words} leaves its width open, and no row of ${first.name} tells how long its lists are`, 'export the model with a fixed number of features');
+      if (length === undefined)
+        return mismatch(
+          `${words} leaves its width open, and no row of ${first.name} tells how long its lists are`,
+          'export the model with a fixed number of features',
+        );
       if (type.kind === 'list' && type.length !== undefined && type.length !== length) {
-        return mismatch(`${words} takes ${length} values a row, feature ${first.name} is ${firstValue.type}`, 'feed it a list of the length that the model was trained with');
+        return mismatch(
+          `${words} takes ${length} values a row, feature ${first.name} is ${firstValue.type}`,
+          'feed it a list of the length that the model was trained with',
+        );
       }
       checkListRule(pipeline, first.name, rules.get(first.name), input.type, findings);
       if (cast.rounds) notes.push(castNote(first.name, firstValue.type, input.type));
-      return [{ name: input.name, type: input.type, rank: 2, width: length, layout: 'list', columns: [project(first, cast, input.type, length)] }];
+      return [
+        {
+          name: input.name,
+          type: input.type,
+          rank: 2,
+          width: length,
+          layout: 'list',
+          columns: [project(first, cast, input.type, length)],
+        },
+      ];
     }
 
     if (width !== null && width !== features.length) {
       return mismatch(
         `${words} takes ${width} ${width === 1 ? 'value' : 'values'} a row, ${features.length} ${features.length === 1 ? 'feature feeds' : 'features feed'} it: ${fed}`,
-        width > features.length ? `add the ${width - features.length} that ${width - features.length === 1 ? 'is' : 'are'} missing, in the order of training` : 'name only the features that the model was trained on, in that order',
+        width > features.length
+          ? `add the ${width - features.length} that ${width - features.length === 1 ? 'is' : 'are'} missing, in the order of training`
+          : 'name only the features that the model was trained on, in that order',
       );
     }
     const places = features.map((feature, i): number | undefined => {
@@ -142,19 +177,39 @@ export function planProjection(
     const column = facts.columns.get(name);
     if (column === undefined) {
       const near = nearest(name, [...featureNames, ...facts.columns.keys()]);
-      findings.add('COLUMN_MISSING', pipelineProblem(pipeline, keyPath(['validate', 'rules', name]), `rule for ${name}, which is neither a feature nor a column of the source`, near === undefined ? 'name a feature or a column' : `did you mean ${near}?`));
+      findings.add(
+        'COLUMN_MISSING',
+        pipelineProblem(
+          pipeline,
+          keyPath(['validate', 'rules', name]),
+          `rule for ${name}, which is neither a feature nor a column of the source`,
+          near === undefined ? 'name a feature or a column' : `did you mean ${near}?`,
+        ),
+      );
       continue;
     }
     columns.push(ruleColumn(pipeline, column, rule, findings));
   }
   const where = facts.expressions.get('source.where');
   if (where !== undefined) {
-    columns.push({ name: 'where', role: 'where', sql: `CAST(COALESCE((${where.sql}), false) AS UTINYINT)`, element: 'uint8', rule: DEFAULT_RULE });
+    columns.push({
+      name: 'where',
+      role: 'where',
+      sql: `CAST(COALESCE((${where.sql}), false) AS UTINYINT)`,
+      element: 'uint8',
+      rule: DEFAULT_RULE,
+    });
   }
   return { columns, inputs, notes };
 }
 
-function valueOf(pipeline: Pipeline, feature: Feature, i: number, facts: ColumnFacts, findings: Findings): Value | undefined {
+function valueOf(
+  pipeline: Pipeline,
+  feature: Feature,
+  i: number,
+  facts: ColumnFacts,
+  findings: Findings,
+): Value | undefined {
   if (feature.sql !== undefined) {
     const expression = facts.expressions.get(`features[${i}].sql`);
     // TRY: a row whose expression fails becomes NULL, one bad row costs one row.
@@ -180,7 +235,12 @@ export function missingColumn(
   const names = [...columns.keys()];
   const near = nearest(name, names);
   const shown = names.length > 40 ? `${names.slice(0, 40).join(', ')}, … (${names.length} in all)` : names.join(', ');
-  return pipelineProblem(pipeline, key, `${role} ${name} is no column of the source; its columns are ${shown}`, near === undefined ? 'name one of them' : `did you mean ${near}?`);
+  return pipelineProblem(
+    pipeline,
+    key,
+    `${role} ${name} is no column of the source; its columns are ${shown}`,
+    near === undefined ? 'name one of them' : `did you mean ${near}?`,
+  );
 }
 
 /** A column that only a rule looks at: numbers as double, anything else as a mark for being there. */
@@ -188,18 +248,39 @@ function ruleColumn(pipeline: Pipeline, column: SourceColumn, rule: Rule, findin
   const type = columnType(column.type);
   const name = quoteIdentifier(column.name);
   // A float keeps its precision, in which bounds are compared: 0.1 means the float32 nearest to it.
-  if (type.kind === 'float' && type.bits === 32) return { name: column.name, role: 'rule', sql: name, element: 'float32', rule };
+  if (type.kind === 'float' && type.bits === 32)
+    return { name: column.name, role: 'rule', sql: name, element: 'float32', rule };
   if (type.kind === 'integer' || type.kind === 'decimal' || type.kind === 'float') {
     return { name: column.name, role: 'rule', sql: `CAST(${name} AS DOUBLE)`, element: 'float64', rule };
   }
   if (rule.min !== undefined || rule.max !== undefined) {
-    findings.add('COLUMN_TYPE', pipelineProblem(pipeline, keyPath(['validate', 'rules', column.name]), `min and max compare numbers; ${column.name} is ${column.type}`, 'leave them out, or make it a feature by sql'));
+    findings.add(
+      'COLUMN_TYPE',
+      pipelineProblem(
+        pipeline,
+        keyPath(['validate', 'rules', column.name]),
+        `min and max compare numbers; ${column.name} is ${column.type}`,
+        'leave them out, or make it a feature by sql',
+      ),
+    );
   }
-  return { name: column.name, role: 'rule', sql: `CASE WHEN ${name} IS NOT NULL THEN 1::UTINYINT END`, element: 'uint8', rule };
+  return {
+    name: column.name,
+    role: 'rule',
+    sql: `CASE WHEN ${name} IS NOT NULL THEN 1::UTINYINT END`,
+    element: 'uint8',
+    rule,
+  };
 }
 
 /** Whether a rule makes sense for a feature of this type. */
-function checkRule(pipeline: Pipeline, name: string, rule: Rule | undefined, type: ElementType, findings: Findings): void {
+function checkRule(
+  pipeline: Pipeline,
+  name: string,
+  rule: Rule | undefined,
+  type: ElementType,
+  findings: Findings,
+): void {
   if (rule === undefined) return;
   const report = (message: string, hint: string): void =>
     findings.add('COLUMN_TYPE', pipelineProblem(pipeline, keyPath(['validate', 'rules', name]), message, hint));
@@ -208,23 +289,53 @@ function checkRule(pipeline: Pipeline, name: string, rule: Rule | undefined, typ
     report(`min and max compare numbers; feature ${name} is text`, 'leave them out');
   }
   if (rule.missing === 'nan' && !floating) {
-    report(`missing: nan needs a float input; feature ${name} feeds ${type}`, type === 'string' ? 'name a text that stands for a missing value' : 'name a number that stands for a missing value');
+    report(
+      `missing: nan needs a float input; feature ${name} feeds ${type}`,
+      type === 'string'
+        ? 'name a text that stands for a missing value'
+        : 'name a number that stands for a missing value',
+    );
   }
   if (typeof rule.missing === 'object') {
     const { value } = rule.missing;
     if ((typeof value === 'string') !== (type === 'string')) {
-      report(`missing: ${JSON.stringify(value)} does not fit feature ${name}, which feeds ${type}`, type === 'string' ? 'name a text' : 'name a number, nan or invalid');
+      report(
+        `missing: ${JSON.stringify(value)} does not fit feature ${name}, which feeds ${type}`,
+        type === 'string' ? 'name a text' : 'name a number, nan or invalid',
+      );
     } else if (typeof value === 'number' && !holds(type, value)) {
-      report(`missing: ${value} is nothing that ${type} holds, which feature ${name} feeds`, floating ? 'name a smaller number' : type === 'bool' ? 'name 0 or 1' : `name a whole number that ${type} holds`);
+      report(
+        `missing: ${value} is nothing that ${type} holds, which feature ${name} feeds`,
+        floating ? 'name a smaller number' : type === 'bool' ? 'name 0 or 1' : `name a whole number that ${type} holds`,
+      );
     }
   }
 }
 
 /** Nothing stands in for a value of a list: a list with a gap is fed as it is, or not at all. */
-function checkListRule(pipeline: Pipeline, name: string, rule: Rule | undefined, type: ElementType, findings: Findings): void {
-  if (rule === undefined || rule.missing === 'invalid' || (rule.missing === 'nan' && (type === 'float32' || type === 'float64'))) return;
+function checkListRule(
+  pipeline: Pipeline,
+  name: string,
+  rule: Rule | undefined,
+  type: ElementType,
+  findings: Findings,
+): void {
+  if (
+    rule === undefined ||
+    rule.missing === 'invalid' ||
+    (rule.missing === 'nan' && (type === 'float32' || type === 'float64'))
+  )
+    return;
   const found = rule.missing === 'nan' ? 'nan' : JSON.stringify(rule.missing.value);
-  findings.add('COLUMN_TYPE', pipelineProblem(pipeline, keyPath(['validate', 'rules', name]), `missing: ${found} cannot be put into a list; feature ${name} is a list that feeds ${type}`, `leave it out, or fill the gaps by sql: list_transform(${name}, lambda v: coalesce(v, …))`));
+  findings.add(
+    'COLUMN_TYPE',
+    pipelineProblem(
+      pipeline,
+      keyPath(['validate', 'rules', name]),
+      `missing: ${found} cannot be put into a list; feature ${name} is a list that feeds ${type}`,
+      `leave it out, or fill the gaps by sql: list_transform(${name}, lambda v: coalesce(v, …))`,
+    ),
+  );
 }
 
 /** Least and greatest whole number of the integer types that a number of the pipeline file is exact in. */

@@ -6,7 +6,10 @@ import type { Shard } from './plan.js';
 export const SHARD_ROWS = 491_520;
 
 /** Shards of all files, in the order of files and rows. A file without row groups has one without rows. */
-export function planShards(files: readonly { readonly rowGroups: readonly RowGroup[] }[], shardRows = SHARD_ROWS): Shard[] {
+export function planShards(
+  files: readonly { readonly rowGroups: readonly RowGroup[] }[],
+  shardRows = SHARD_ROWS,
+): Shard[] {
   const shards: Shard[] = [];
   files.forEach(({ rowGroups }, file) => {
     let from = 0;

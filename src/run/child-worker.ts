@@ -46,7 +46,11 @@ class ChildWorker implements ShardWorker {
 
     child.on('message', (message: FromWorker) => this.#onMessage?.(message));
     child.on('error', (error) => this.#died(`a worker process failed: ${error.message}`));
-    child.on('exit', (code, signal) => this.#died(signal === null ? `a worker process ended with status ${code}` : `a worker process was ended by ${signal}`));
+    child.on('exit', (code, signal) =>
+      this.#died(
+        signal === null ? `a worker process ended with status ${code}` : `a worker process was ended by ${signal}`,
+      ),
+    );
   }
 
   async score(shard: number, onRows: (rows: number) => void): Promise<ShardResult> {
@@ -88,9 +92,10 @@ class ChildWorker implements ShardWorker {
       });
       // A worker in the middle of a shard cannot listen; its unfinished files are drafts.
       if (busy) this.#child.kill('SIGKILL');
-      else this.#child.send({ type: 'close' } satisfies ToWorker, (error) => {
-        if (error !== null) this.#child.kill('SIGKILL');
-      });
+      else
+        this.#child.send({ type: 'close' } satisfies ToWorker, (error) => {
+          if (error !== null) this.#child.kill('SIGKILL');
+        });
     });
   }
 

@@ -38,12 +38,30 @@ export interface RunSummary extends RowCounts {
 }
 
 export type RunEvent =
-  | { readonly type: 'started'; readonly runId: string; readonly rows: number; readonly shards: number; readonly workers: number }
+  | {
+      readonly type: 'started';
+      readonly runId: string;
+      readonly rows: number;
+      readonly shards: number;
+      readonly workers: number;
+    }
   /** Scores of an earlier, unfinished run of the same plan are used. */
   | { readonly type: 'resumed'; readonly rows: number; readonly shards: number }
   /** `rowsDone` never falls, but for a shard that is tried again. */
-  | { readonly type: 'progress'; readonly rowsDone: number; readonly rowsTotal: number; readonly rowsPerSecond: number; readonly secondsLeft: number | null }
-  | { readonly type: 'retry'; readonly shard: number; readonly attempt: number; readonly delayMs: number; readonly error: SerializedError }
+  | {
+      readonly type: 'progress';
+      readonly rowsDone: number;
+      readonly rowsTotal: number;
+      readonly rowsPerSecond: number;
+      readonly secondsLeft: number | null;
+    }
+  | {
+      readonly type: 'retry';
+      readonly shard: number;
+      readonly attempt: number;
+      readonly delayMs: number;
+      readonly error: SerializedError;
+    }
   | { readonly type: 'phase'; readonly phase: 'scoring' | 'writing' | 'publishing' }
   | { readonly type: 'warning'; readonly message: string }
   | { readonly type: 'finished'; readonly summary: RunSummary };

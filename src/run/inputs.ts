@@ -13,12 +13,14 @@ export async function checkInputs(plan: Plan): Promise<void> {
     try {
       now = (await readFooter(path)).fingerprint;
     } catch (error) {
-      if (error instanceof ColonnadeError && error.code === 'BAD_PARQUET') throw changed(path, 'it is no whole Parquet file any more', error);
+      if (error instanceof ColonnadeError && error.code === 'BAD_PARQUET')
+        throw changed(path, 'it is no whole Parquet file any more', error);
       throw error;
     }
     if (now.size !== fingerprint.size) throw changed(path, `it had ${fingerprint.size} bytes, it has ${now.size}`);
     if (now.inode !== fingerprint.inode) throw changed(path, 'another file has taken its name');
-    if (now.mtimeNs !== fingerprint.mtimeNs || now.footerHash !== fingerprint.footerHash) throw changed(path, 'it was written to');
+    if (now.mtimeNs !== fingerprint.mtimeNs || now.footerHash !== fingerprint.footerHash)
+      throw changed(path, 'it was written to');
   }
 }
 

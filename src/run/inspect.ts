@@ -4,9 +4,7 @@ import { ColonnadeError } from '../errors.js';
 import { inspectModel, type ModelDescription } from '../model/inspect.js';
 import { inspectParquet, type ParquetReport } from '../parquet/describe.js';
 
-export type Inspection =
-  | ModelDescription
-  | ({ readonly kind: 'parquet' } & ParquetReport);
+export type Inspection = ModelDescription | ({ readonly kind: 'parquet' } & ParquetReport);
 
 /**
  * Describes an ONNX model (a file or an MLflow model folder) or a Parquet file.
@@ -30,10 +28,14 @@ async function looksLikeParquet(path: string): Promise<boolean> {
       await handle.close();
     }
   } catch (error) {
-    throw new ColonnadeError('NO_INPUT', `${path}: ${(error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : String(error)}`, {
-      phase: 'run',
-      hint: 'name an .onnx model, an MLflow model folder, or a Parquet file',
-      cause: error,
-    });
+    throw new ColonnadeError(
+      'NO_INPUT',
+      `${path}: ${(error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : String(error)}`,
+      {
+        phase: 'run',
+        hint: 'name an .onnx model, an MLflow model folder, or a Parquet file',
+        cause: error,
+      },
+    );
   }
 }

@@ -14,21 +14,30 @@ export class InvalidRows {
     this.#plan = plan;
 
     const limit = plan.maxInvalid;
-    this.#limit = limit === undefined ? Infinity : 'count' in limit ? limit.count : rowsOfShare(limit.share, plan.expected.rows);
+    this.#limit =
+      limit === undefined ? Infinity : 'count' in limit ? limit.count : rowsOfShare(limit.share, plan.expected.rows);
   }
 
   /** @throws ColonnadeError `TOO_MANY_INVALID` as soon as there are more than the limit: no later row can mend that. */
   add(counts: ShardCounts): void {
     this.#count += counts.quarantined + counts.nulled;
-    for (const [reason, rows] of Object.entries(counts.reasons)) this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + rows);
+    for (const [reason, rows] of Object.entries(counts.reasons))
+      this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + rows);
     if (this.#count <= this.#limit) return;
     const limit = this.#plan.maxInvalid!;
-    const allowed = 'count' in limit ? `${limit.count} rows` : `${Number((limit.share * 100).toPrecision(12))}% of ${this.#plan.expected.rows} rows`;
+    const allowed =
+      'count' in limit
+        ? `${limit.count} rows`
+        : `${Number((limit.share * 100).toPrecision(12))}% of ${this.#plan.expected.rows} rows`;
     const worst = [...this.#reasons].sort(([, a], [, b]) => b - a).slice(0, 5);
-    throw new ColonnadeError('TOO_MANY_INVALID', `${this.#count} rows or more are invalid, ${allowed} are allowed: ${worst.map(([reason, rows]) => `${reason} (${rows})`).join(', ')}`, {
-      phase: 'validate',
-      hint: 'mend the data or the rules under validate.rules, or raise validate.max_invalid',
-    });
+    throw new ColonnadeError(
+      'TOO_MANY_INVALID',
+      `${this.#count} rows or more are invalid, ${allowed} are allowed: ${worst.map(([reason, rows]) => `${reason} (${rows})`).join(', ')}`,
+      {
+        phase: 'validate',
+        hint: 'mend the data or the rules under validate.rules, or raise validate.max_invalid',
+      },
+    );
   }
 }
 

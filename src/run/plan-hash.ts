@@ -10,6 +10,19 @@ import { versions } from './versions.js';
 export function planHash(plan: Plan): string {
   const { name, files, shards, key, hiveTypes, projection, model, outputs, onInvalid, sink } = plan;
   const { exists: _, ...written } = sink;
-  const content = { name, files, shards, key, hiveTypes, projection, model, outputs, onInvalid, sink: written, sliceRows: plan.expected.sliceRows, versions: versions() };
+  const content = {
+    name,
+    files,
+    shards,
+    key,
+    hiveTypes,
+    projection,
+    model,
+    outputs,
+    onInvalid,
+    sink: written,
+    sliceRows: plan.expected.sliceRows,
+    versions: versions(),
+  };
   return createHash('sha256').update(JSON.stringify(content)).digest('hex');
 }

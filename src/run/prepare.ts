@@ -50,10 +50,19 @@ export async function preparePlan(pipeline: Pipeline): Promise<Plan> {
   try {
     const schemas = await describeSchemas(database, files, hiveTypes(found));
     // A hive column that the files hold as well is read from the files.
-    const types = Object.fromEntries(schemas[0]!.columns.filter(({ hive }) => hive).map(({ name, type }) => [name, type]));
+    const types = Object.fromEntries(
+      schemas[0]!.columns.filter(({ hive }) => hive).map(({ name, type }) => [name, type]),
+    );
     const expressions = await bind(database, pipeline, files[0]!, types);
     const listLengths = await measureLists(database, pipeline, files, types, schemas[0]!.columns, expressions);
-    return buildPlan(pipeline, { files, schemas, hiveTypes: types, expressions, listLengths, signature: await signature });
+    return buildPlan(pipeline, {
+      files,
+      schemas,
+      hiveTypes: types,
+      expressions,
+      listLengths,
+      signature: await signature,
+    });
   } finally {
     await database.close();
   }
@@ -82,7 +91,8 @@ async function describeSchemas(
     else group.push(file);
   }
   const described: SchemaGroup[] = [];
-  for (const group of groups.values()) described.push({ files: group, columns: await describeColumns(database, group[0]!, types) });
+  for (const group of groups.values())
+    described.push({ files: group, columns: await describeColumns(database, group[0]!, types) });
   return described;
 }
 
@@ -92,7 +102,9 @@ async function bind(
   file: SourceFile,
   types: Readonly<Record<string, string>>,
 ): Promise<Map<string, Expression>> {
-  const written = pipeline.features.flatMap(({ sql }, i) => (sql === undefined ? [] : [{ key: `features[${i}].sql`, sql }]));
+  const written = pipeline.features.flatMap(({ sql }, i) =>
+    sql === undefined ? [] : [{ key: `features[${i}].sql`, sql }],
+  );
   const { where } = pipeline.source;
   const all = where === undefined ? written : [...written, { key: 'source.where', sql: where, boolean: true }];
   if (all.length === 0) return new Map();
@@ -130,7 +142,9 @@ async function measureLists(
     const value = expression?.sql ?? quoteIdentifier(feature.name);
     for (const file of files) {
       if (file.rows === 0) continue;
-      const [row] = await database.rows(`SELECT len(${value}) AS length FROM ${scanSql(file, types)} WHERE len(${value}) IS NOT NULL LIMIT 1`);
+      const [row] = await database.rows(
+        `SELECT len(${value}) AS length FROM ${scanSql(file, types)} WHERE len(${value}) IS NOT NULL LIMIT 1`,
+      );
       if (row === undefined) continue;
       lengths.set(feature.name, Number(row.length));
       break;

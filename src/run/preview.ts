@@ -53,13 +53,29 @@ export async function previewRows(pipeline: Pipeline, count: number): Promise<Pr
   }
 }
 
-async function previewFile(plan: Plan, file: PlannedFile, rows: number, database: Database, model: Model): Promise<unknown[][]> {
+async function previewFile(
+  plan: Plan,
+  file: PlannedFile,
+  rows: number,
+  database: Database,
+  model: Model,
+): Promise<unknown[][]> {
   if (rows === 0) return [];
   // A plan of one file whose only row group is the rows that are looked at.
-  const head: Plan = { ...plan, onInvalid: 'quarantine', files: [{ ...file, index: 0, rows, rowGroups: [{ rows, bytes: 0 }] }], shards: [] };
+  const head: Plan = {
+    ...plan,
+    onInvalid: 'quarantine',
+    files: [{ ...file, index: 0, rows, rowGroups: [{ rows, bytes: 0 }] }],
+    shards: [],
+  };
   const shard = { index: 0, file: 0, rowGroups: [0, 1] as const, firstRow: 0, rows };
   let values: Vector[] = [];
-  const slices = readSlices(database, { file, hiveTypes: plan.hiveTypes, projection: plan.projection, ranges: [{ firstRow: 0, rows }] });
+  const slices = readSlices(database, {
+    file,
+    hiveTypes: plan.hiveTypes,
+    projection: plan.projection,
+    ranges: [{ firstRow: 0, rows }],
+  });
   const parts = async function* (): AsyncGenerator<{ firstRow: number; batch: import('apache-arrow').RecordBatch }> {
     for await (const slice of slices) yield* slice.batches;
   };

@@ -52,7 +52,11 @@ export function startRun(plan: Plan, options: RunOptions = {}): Run {
     .catch((error: unknown) => {
       throw error instanceof ColonnadeError
         ? error
-        : new ColonnadeError('INTERNAL', messageOf(error), { phase: 'run', cause: error, hint: 'this is a fault of Colonnade; please report it' });
+        : new ColonnadeError('INTERNAL', messageOf(error), {
+            phase: 'run',
+            cause: error,
+            hint: 'this is a fault of Colonnade; please report it',
+          });
     })
     .finally(() => events.close());
   // Whoever only reads the events must not be ended by an unhandled rejection.
@@ -99,7 +103,10 @@ class Execution {
     try {
       const recovered = await recover(places);
       if (recovered !== undefined) {
-        this.#emit({ type: 'warning', message: `run ${recovered} had died while publishing ${places.output}; it was finished` });
+        this.#emit({
+          type: 'warning',
+          message: `run ${recovered} had died while publishing ${places.output}; it was finished`,
+        });
         await checkOutput(plan, places);
       }
       return await this.#run(epoch);
@@ -119,7 +126,13 @@ class Execution {
     for (const folder of [staging.shards, staging.output, staging.work, staging.spill]) await makeFolder(folder);
     const results = await finishedShards(plan, this.#hash, staging.shards);
     const resumedRows = sum([...results.values()], ({ counts }) => counts.rows);
-    this.#emit({ type: 'started', runId: this.#id, rows: plan.expected.rows, shards: plan.shards.length, workers: this.#workers });
+    this.#emit({
+      type: 'started',
+      runId: this.#id,
+      rows: plan.expected.rows,
+      shards: plan.shards.length,
+      workers: this.#workers,
+    });
     if (results.size > 0) this.#emit({ type: 'resumed', rows: resumedRows, shards: results.size });
 
     const sink = openSink({
@@ -157,7 +170,12 @@ class Execution {
           written: written.get(file.index) ?? null,
         };
       });
-      const ledger = balance(plan.sink.mode, entries, sum(outputs, ({ rows }) => rows), sum(quarantine, ({ rows }) => rows));
+      const ledger = balance(
+        plan.sink.mode,
+        entries,
+        sum(outputs, ({ rows }) => rows),
+        sum(quarantine, ({ rows }) => rows),
+      );
       await checkInputs(plan);
 
       this.#emit({ type: 'phase', phase: 'publishing' });
@@ -173,7 +191,12 @@ class Execution {
         run_id: this.#id,
         plan_hash: this.#hash,
         pipeline: { name: plan.name, file: plan.pipeline.file, hash: plan.pipeline.hash },
-        model: { path: plan.model.path, hash: plan.model.hash, engine: plan.model.engine, batch_size: plan.model.batchSize },
+        model: {
+          path: plan.model.path,
+          hash: plan.model.hash,
+          engine: plan.model.engine,
+          batch_size: plan.model.batchSize,
+        },
         inputs: plan.files.map(({ path, rows, fingerprint }) => ({ path, rows, fingerprint })),
         output: this.#places.output,
         outputs,
@@ -206,9 +229,14 @@ class Execution {
     const plan = this.#plan;
     const options = this.#options;
     this.#emit({ type: 'phase', phase: 'scoring' });
-    const meter = new Meter(plan.expected.rows, sum([...results.values()], ({ counts }) => counts.rows));
+    const meter = new Meter(
+      plan.expected.rows,
+      sum([...results.values()], ({ counts }) => counts.rows),
+    );
     const invalid = new InvalidRows(plan);
-    const left = plan.files.map((file) => plan.shards.filter((shard) => shard.file === file.index && !results.has(shard.index)).length);
+    const left = plan.files.map(
+      (file) => plan.shards.filter((shard) => shard.file === file.index && !results.has(shard.index)).length,
+    );
     const written = new Map<number, number | null>();
     // One file at a time goes to the sink, while the workers go on.
     let sinking = Promise.resolve();
@@ -240,7 +268,8 @@ class Execution {
         {
           workers: this.#workers,
           retries: plan.run.retries,
-          open: () => openWorker({ plan, planHash: this.#hash, staging: this.#places.staging, workers: this.#workers }, signal),
+          open: () =>
+            openWorker({ plan, planHash: this.#hash, staging: this.#places.staging, workers: this.#workers }, signal),
           onRows: report,
           onDone: (result) => {
             results.set(result.shard, result);
@@ -250,7 +279,8 @@ class Execution {
             left[file]! -= 1;
             if (left[file] === 0) sink(file);
           },
-          onRetry: (shard, attempt, delayMs, error) => this.#emit({ type: 'retry', shard, attempt, delayMs, error: error.toJSON() }),
+          onRetry: (shard, attempt, delayMs, error) =>
+            this.#emit({ type: 'retry', shard, attempt, delayMs, error: error.toJSON() }),
           signal,
         },
       );
@@ -268,7 +298,9 @@ class Execution {
   }
 
   #scoresOf(file: number): string[] {
-    return this.#plan.shards.filter((shard) => shard.file === file).map(({ index }) => shardFiles(this.#places.staging.shards, index).scores);
+    return this.#plan.shards
+      .filter((shard) => shard.file === file)
+      .map(({ index }) => shardFiles(this.#places.staging.shards, index).scores);
   }
 
   #openDatabase(): Promise<Database> {
@@ -346,7 +378,8 @@ function sum<T>(items: readonly T[], of: (item: T) => number): number {
 function addUp(counts: readonly Readonly<Record<string, number>>[]): Record<string, number> {
   // A Map: a column may be called `constructor`.
   const total = new Map<string, number>();
-  for (const each of counts) for (const [name, count] of Object.entries(each)) total.set(name, (total.get(name) ?? 0) + count);
+  for (const each of counts)
+    for (const [name, count] of Object.entries(each)) total.set(name, (total.get(name) ?? 0) + count);
   return Object.fromEntries(total);
 }
 

@@ -56,7 +56,10 @@ export async function openLocalWorker(task: WorkerTask, signal?: AbortSignal): P
       readable: plan.files.map(({ path }) => path),
       writable: [],
     }),
-    openModel(plan.model.path, { signature: plan.model.signature, outputs: [...new Set(plan.outputs.map(({ from }) => from))] }),
+    openModel(plan.model.path, {
+      signature: plan.model.signature,
+      outputs: [...new Set(plan.outputs.map(({ from }) => from))],
+    }),
   ]);
   return new LocalWorker(task, database, model, signal);
 }
@@ -75,7 +78,7 @@ class LocalWorker implements ShardWorker {
     this.#database = database;
     this.#model = model;
     this.#signal = signal;
-}
+  }
 
   async score(index: number, onRows: (rows: number) => void): Promise<ShardResult> {
     const { plan, planHash, staging } = this.#task;
@@ -96,10 +99,19 @@ class LocalWorker implements ShardWorker {
       );
       const written = await writer.close();
       if (written.rows !== shard.rows) {
-        throw new ColonnadeError('LEDGER_UNBALANCED', `${file.path}: ${written.rows} scores written for ${shard.rows} rows`, { phase: 'score' });
+        throw new ColonnadeError(
+          'LEDGER_UNBALANCED',
+          `${file.path}: ${written.rows} scores written for ${shard.rows} rows`,
+          { phase: 'score' },
+        );
       }
       await rename(draft, scores);
-      const result: ShardResult = { shard: index, planHash, counts, scores: { bytes: written.bytes, sha256: written.sha256 } };
+      const result: ShardResult = {
+        shard: index,
+        planHash,
+        counts,
+        scores: { bytes: written.bytes, sha256: written.sha256 },
+      };
       await writeWhole(manifest, JSON.stringify(result));
       return result;
     } catch (error) {

@@ -32,7 +32,8 @@ async function handle(message: ToWorker): Promise<void> {
 
 process.on('message', (message: ToWorker) => {
   handle(message).catch((error: unknown) => {
-    const known = error instanceof ColonnadeError ? error : new ColonnadeError('INTERNAL', messageOf(error), { phase: 'score' });
+    const known =
+      error instanceof ColonnadeError ? error : new ColonnadeError('INTERNAL', messageOf(error), { phase: 'score' });
     send({ type: 'failed', error: known.toJSON() });
   });
 });

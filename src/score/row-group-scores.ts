@@ -92,7 +92,11 @@ export class RowGroupScores {
     const waiting = this.#waiting;
     const first = start + (keep?.[0] ?? 0);
     const adjacent = keep === undefined || keep[count - 1]! - keep[0]! === count - 1;
-    if (waiting.positions === undefined && adjacent && (waiting.count === 0 || waiting.first + waiting.count === first)) {
+    if (
+      waiting.positions === undefined &&
+      adjacent &&
+      (waiting.count === 0 || waiting.first + waiting.count === first)
+    ) {
       if (waiting.count === 0) waiting.first = first;
       waiting.count += count;
       return;
@@ -116,7 +120,9 @@ export class RowGroupScores {
 
   /** NaN predictions by column; only columns that have any. */
   nanCounts(): (readonly [column: string, count: number])[] {
-    return this.#columns.map((column) => [column.output.name, column.nanCount] as const).filter(([, count]) => count > 0);
+    return this.#columns
+      .map((column) => [column.output.name, column.nanCount] as const)
+      .filter(([, count]) => count > 0);
   }
 
   /** The columns in the order of {@link scoresFields}. Nothing may be added any more. */

@@ -118,10 +118,14 @@ class ShardScorer {
   async finish(): Promise<ShardCounts> {
     await this.#skipFullRowGroups();
     if (this.#rowGroup < this.#shard.rowGroups[1] || this.#counts.rows !== this.#shard.rows) {
-      throw new ColonnadeError('BAD_PARQUET', `${this.#file.path}: ${this.#counts.rows} of ${this.#shard.rows} rows were read from row ${this.#shard.firstRow} on`, {
-        phase: 'score',
-        hint: 'the file does not hold what its footer says; write it again',
-      });
+      throw new ColonnadeError(
+        'BAD_PARQUET',
+        `${this.#file.path}: ${this.#counts.rows} of ${this.#shard.rows} rows were read from row ${this.#shard.firstRow} on`,
+        {
+          phase: 'score',
+          hint: 'the file does not hold what its footer says; write it again',
+        },
+      );
     }
     return { ...this.#counts, reasons: Object.fromEntries(this.#reasons), nan: Object.fromEntries(this.#nan) };
   }
@@ -142,8 +146,10 @@ class ShardScorer {
     this.#counts.rows += batch.numRows;
     this.#counts.filtered += verdict.filtered;
     if (verdict.filtered > 0) {
-      const where = batch.getChildAt(plan.projection.findIndex(({ role }) => role === 'where'))!.data[0]!.values as Uint8Array;
-      for (let row = 0; row < batch.numRows; row += 1) if (where[row] === 0) this.#scores.mark(start + row, ROW_STATUS.filtered);
+      const where = batch.getChildAt(plan.projection.findIndex(({ role }) => role === 'where'))!.data[0]!
+        .values as Uint8Array;
+      for (let row = 0; row < batch.numRows; row += 1)
+        if (where[row] === 0) this.#scores.mark(start + row, ROW_STATUS.filtered);
     }
     for (const [row, reasons] of verdict.invalid) {
       if (plan.onInvalid === 'fail') throw this.#invalidRow(firstRow + row, reasons.join('; '));
@@ -168,12 +174,14 @@ class ShardScorer {
   /** Closes the current row group when all its rows are there, and those without rows after it. */
   async #skipFullRowGroups(): Promise<void> {
     while (this.#rowGroup < this.#shard.rowGroups[1] && this.#seen === this.#rowsOfGroup()) {
-      for (const [column, count] of this.#scores.nanCounts()) this.#nan.set(column, (this.#nan.get(column) ?? 0) + count);
+      for (const [column, count] of this.#scores.nanCounts())
+        this.#nan.set(column, (this.#nan.get(column) ?? 0) + count);
       await this.#target.appendRowGroup(this.#scores);
       this.#rowGroupStart += this.#rowsOfGroup();
       this.#rowGroup += 1;
       this.#seen = 0;
-      if (this.#rowGroup < this.#shard.rowGroups[1]) this.#scores = new RowGroupScores(this.#plan.outputs, this.#rowsOfGroup());
+      if (this.#rowGroup < this.#shard.rowGroups[1])
+        this.#scores = new RowGroupScores(this.#plan.outputs, this.#rowsOfGroup());
     }
   }
 

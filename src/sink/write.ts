@@ -34,5 +34,6 @@ export async function writeRows(
 /** Reads every file by itself, so that the one that cannot be read is the one that is named. */
 async function readAlone(database: Database, queries: readonly SourceQuery[]): Promise<void> {
   // The hash makes DuckDB decode every value; a mere count would not.
-  for (const { select, file } of queries) await database.rows(`SELECT max(hash(COLUMNS(*))) FROM (${select})`, { file });
+  for (const { select, file } of queries)
+    await database.rows(`SELECT max(hash(COLUMNS(*))) FROM (${select})`, { file });
 }

@@ -19,7 +19,8 @@ export interface Verdict {
 }
 
 /** A column's values as the checks read them. */
-type Numbers = Float32Array | Float64Array | Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array;
+type Numbers =
+  Float32Array | Float64Array | Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array;
 type Integers64 = BigInt64Array | BigUint64Array;
 
 const NO_REASONS: ReadonlyMap<number, readonly string[]> = new Map();
@@ -72,7 +73,8 @@ function checkColumn(vector: Vector, column: ProjectedColumn, rows: number, repo
   const data = vector.data[0]!;
   if (role === 'check') {
     const flags = data.values as Uint8Array;
-    for (let row = 0; row < rows; row += 1) if (flags[row] === 1) report(row, `${name}: cannot be represented in the model's type`);
+    for (let row = 0; row < rows; row += 1)
+      if (flags[row] === 1) report(row, `${name}: cannot be represented in the model's type`);
     return;
   }
   const hasNulls = vector.nullCount > 0;
@@ -134,7 +136,14 @@ function checkRange(values: Numbers, vector: Vector, name: string, rule: Rule, r
   }
 }
 
-function checkIntegers64(values: Integers64, vector: Vector, name: string, rule: Rule, rows: number, report: Report): void {
+function checkIntegers64(
+  values: Integers64,
+  vector: Vector,
+  name: string,
+  rule: Rule,
+  rows: number,
+  report: Report,
+): void {
   const { min, max } = rule;
   if (min === undefined && max === undefined) return;
   for (let row = 0; row < rows; row += 1) {
@@ -154,7 +163,9 @@ function checkLists(vector: Vector, column: ProjectedColumn, length: number, row
   const values = child.values as Numbers | Integers64;
   const floating = values instanceof Float32Array || values instanceof Float64Array;
   const suspicious = child.nullCount > 0 || (floating && !allFinite(values, child.length));
-  const childIsValid = (i: number): boolean => child.nullBitmap.length === 0 || ((child.nullBitmap[(i + child.offset) >> 3]! >> ((i + child.offset) & 7)) & 1) === 1;
+  const childIsValid = (i: number): boolean =>
+    child.nullBitmap.length === 0 ||
+    ((child.nullBitmap[(i + child.offset) >> 3]! >> ((i + child.offset) & 7)) & 1) === 1;
   for (let row = 0; row < rows; row += 1) {
     if (!vector.isValid(row)) continue;
     const from = offsets[row]!;

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
@@ -184,12 +185,20 @@ def kept_rows(task, results, read):
     return pa.concat_tables(tables, promote_options='permissive')
 
 
+def by_key(table, key):
+    return table.take(pa.compute.sort_indices(table.column(key)))
+
+
 def check_file(check, path, want, reader, task):
     """One written file against the rows that should be in it."""
     outputs = task['pipeline']['outputs']
     names = pq.read_schema(path).names
     check.that(b'colonnade.run_id' in pq.read_metadata(path).metadata, 'colonnade.* metadata')
     got = READERS[reader](path)
+    if task['pipeline']['sink']['mode'] == 'partition':
+        # The order of rows within a folder is not promised.
+        key = task['pipeline']['source']['key'][0]
+        got, want = by_key(got, key), by_key(want, key)
     check.that(got.num_rows == want.num_rows, f'{reader}: {got.num_rows} rows instead of {want.num_rows}')
     check.columns(got, want, [name for name in names if name not in {output['name'] for output in outputs}], reader)
     check.scores(got, want, {'outputs': [output for output in outputs if output['name'] in names]}, reader)
@@ -228,7 +237,7 @@ def check_partition(task, results):
         counted = {
             'pyarrow': ds.dataset(output, partitioning='hive').count_rows(),
             'polars': pl.scan_parquet(f'{output}/**/*.parquet', hive_partitioning=True).select(pl.len()).collect().item(),
-            'DuckDB': duckdb.sql(f"SELECT count(*) FROM read_parquet('{output}/**/*.parquet', hive_partitioning = true)").fetchone()[0],
+            'DuckDB': duckdb.sql(f"SELECT count(*) FROM read_parquet('{output}/**/*.parquet', hive_partitioning = true)").fetchall()[0][0],
         }
         check.that(set(counted.values()) == {rows.num_rows}, f'rows of the data set: {counted}')
 
@@ -262,7 +271,9 @@ def check_quarantine(task, results):
             check.that(set(got.column('_file').to_pylist()) == {file['path']}, f'{reader}: files')
             check.that(all(got.column('_reason').to_pylist()), f'{reader}: reasons')
             source = decoded(read(file['path']))
-            check.columns(got, source.take(pa.array(rows)), source.column_names, reader)
+            # DuckDB, which writes the quarantine, knows Parquet's types only: what Arrow alone tells of them is not kept.
+            arrow_only = {'date64', 'duration'} if reader == 'polars' else set()
+            check.columns(got, source.take(pa.array(rows)), [c for c in source.column_names if c not in arrow_only], reader)
     Check(task['output']).that(not written, f'more in the quarantine: {list(written)}')
 
 

@@ -15,12 +15,22 @@ export const inRepository = (path: string): string => fileURLToPath(new URL(`../
 
 /** A pipeline file as plain data; `model` and `source.path` absolute. */
 export interface PipelineText {
-  readonly source: { readonly path: string | readonly string[]; readonly key?: readonly string[]; readonly where?: string };
+  readonly source: {
+    readonly path: string | readonly string[];
+    readonly key?: readonly string[];
+    readonly where?: string;
+  };
   readonly features: readonly (string | { readonly name: string; readonly sql: string })[];
-  readonly model: { readonly path: string; readonly inputs?: Readonly<Record<string, readonly string[]>>; readonly batch_size?: number };
+  readonly model: {
+    readonly path: string;
+    readonly inputs?: Readonly<Record<string, readonly string[]>>;
+    readonly batch_size?: number;
+  };
   readonly outputs: Readonly<Record<string, unknown>>;
   readonly validate?: object;
-  readonly sink: { readonly mode: 'append' | 'partition' | 'predictions'; readonly path: string } & Readonly<Record<string, unknown>>;
+  readonly sink: { readonly mode: 'append' | 'partition' | 'predictions'; readonly path: string } & Readonly<
+    Record<string, unknown>
+  >;
   readonly run?: object;
 }
 
@@ -53,6 +63,12 @@ export function taskOf({ pipeline, plan, summary }: Done): object {
     files: plan.files.map(({ path, relativePath, hive }: PlannedFile) => ({ path, relativePath, hive })),
     output: summary.output,
     quarantine: summary.quarantine ?? null,
-    counts: { rows: summary.rows, scored: summary.scored, quarantined: summary.quarantined, nulled: summary.nulled, filtered: summary.filtered },
+    counts: {
+      rows: summary.rows,
+      scored: summary.scored,
+      quarantined: summary.quarantined,
+      nulled: summary.nulled,
+      filtered: summary.filtered,
+    },
   };
 }

@@ -20,7 +20,10 @@ beforeEach(async () => {
 
 async function expectRefused(sink: Parts['sink'] = {}): Promise<void> {
   const error = await bench.failure({ ...parts, sink });
-  expect({ code: error.code, message: error.message }).toEqual({ code: 'BAD_PARQUET', message: expect.stringContaining(bad) as string });
+  expect({ code: error.code, message: error.message }).toEqual({
+    code: 'BAD_PARQUET',
+    message: expect.stringContaining(bad) as string,
+  });
   expect(error.hint).toBeTruthy();
   expect(await bench.isVisible()).toBe(false);
 }
@@ -29,7 +32,25 @@ describe('a file that is not whole', () => {
   it('is refused when it was cut off, at whatever length', async () => {
     const whole = await readFile(bad);
     const { start } = await readFooter(bad);
-    const lengths = [1, 3, 4, 7, 8, 11, 12, 100, start >> 1, start - 1, start, start + 1, start + 40, whole.length - 9, whole.length - 8, whole.length - 4, whole.length - 1];
+    const lengths = [
+      1,
+      3,
+      4,
+      7,
+      8,
+      11,
+      12,
+      100,
+      start >> 1,
+      start - 1,
+      start,
+      start + 1,
+      start + 40,
+      whole.length - 9,
+      whole.length - 8,
+      whole.length - 4,
+      whole.length - 1,
+    ];
     for (let at = 500; at < whole.length; at += 3001) lengths.push(at);
     for (const length of lengths) {
       await writeFile(bad, whole.subarray(0, length));
@@ -43,7 +64,13 @@ describe('a file that is not whole', () => {
   });
 
   it('is refused when it is something else under the name of Parquet', async () => {
-    for (const content of ['id,x,y\n1,2,3\n', '{"id": 1}', Buffer.alloc(5000), Buffer.from('PAR1PAR1'), Buffer.from('PAR1....PAR1')]) {
+    for (const content of [
+      'id,x,y\n1,2,3\n',
+      '{"id": 1}',
+      Buffer.alloc(5000),
+      Buffer.from('PAR1PAR1'),
+      Buffer.from('PAR1....PAR1'),
+    ]) {
       await writeFile(bad, content);
       await expectRefused();
     }
@@ -65,7 +92,9 @@ describe('a file that is not whole', () => {
         continue;
       }
       // Statistics, names of writers and the like may be any bytes; then all rows must be there.
-      const [row] = await bench.rows(`SELECT count(*) AS n, count(score) AS scored FROM '${bench.path('out/*.parquet')}'`);
+      const [row] = await bench.rows(
+        `SELECT count(*) AS n, count(score) AS scored FROM '${bench.path('out/*.parquet')}'`,
+      );
       expect(row).toEqual({ n: 12000n, scored: 12000n });
     }
     expect(refused).toBeGreaterThan(10);

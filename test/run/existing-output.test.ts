@@ -7,7 +7,8 @@ import { openWorkbench, type Parts } from './workbench.js';
 const bench = await openWorkbench();
 let parts: Parts;
 
-const rowsOf = (n: number, factor = 1): string => `SELECT i AS id, (${factor} * i)::FLOAT AS x, 'r' || (i % 3) AS region FROM range(${n}) t(i)`;
+const rowsOf = (n: number, factor = 1): string =>
+  `SELECT i AS id, (${factor} * i)::FLOAT AS x, 'r' || (i % 3) AS region FROM range(${n}) t(i)`;
 
 beforeEach(async () => {
   await bench.clear();
@@ -19,7 +20,11 @@ beforeEach(async () => {
 /** Paths and bytes of all that lies in the output. */
 async function content(name = 'out'): Promise<Record<string, string>> {
   const files = await bench.files(name);
-  return Object.fromEntries(await Promise.all(files.map(async (file) => [file, (await readFile(bench.path(`${name}/${file}`))).toString('base64')] as const)));
+  return Object.fromEntries(
+    await Promise.all(
+      files.map(async (file) => [file, (await readFile(bench.path(`${name}/${file}`))).toString('base64')] as const),
+    ),
+  );
 }
 
 describe('an output that is there', () => {
@@ -49,7 +54,12 @@ describe('an output that is there', () => {
     await bench.run({ ...parts, sink: { exists: 'replace' } });
     expect(await bench.files('out')).toEqual(['_SUCCESS', 'a.parquet']);
     await bench.run({ ...parts, sink: { mode: 'partition', partition_by: ['region'], exists: 'replace' } });
-    expect(await bench.files('out')).toEqual(['_SUCCESS', 'region=r0/part-0.parquet', 'region=r1/part-0.parquet', 'region=r2/part-0.parquet']);
+    expect(await bench.files('out')).toEqual([
+      '_SUCCESS',
+      'region=r0/part-0.parquet',
+      'region=r1/part-0.parquet',
+      'region=r2/part-0.parquet',
+    ]);
   });
 
   it('loses its quarantine with its rows', async () => {
@@ -60,13 +70,19 @@ describe('an output that is there', () => {
     expect(await bench.files('out.colonnade/quarantine')).toEqual([]);
     await bench.run(strict);
     await bench.run({ ...strict, validate: { rules: { x: { min: 20 } } } });
-    expect(await bench.rows(`SELECT count(*) AS n FROM '${bench.path('out.colonnade/quarantine/a.parquet')}'`)).toEqual([{ n: 20n }]);
+    expect(await bench.rows(`SELECT count(*) AS n FROM '${bench.path('out.colonnade/quarantine/a.parquet')}'`)).toEqual(
+      [{ n: 20n }],
+    );
   });
 
   it('stays as it was when the run that was to replace it fails', async () => {
     await bench.run(parts);
     const [before, manifest] = [await content(), await readFile(bench.path('out.colonnade/manifest.json'), 'utf8')];
-    const failing = { ...parts, validate: { on_invalid: 'fail', rules: { x: { max: 90 } } }, sink: { exists: 'replace' } };
+    const failing = {
+      ...parts,
+      validate: { on_invalid: 'fail', rules: { x: { max: 90 } } },
+      sink: { exists: 'replace' },
+    };
     expect(await bench.failure(failing)).toMatchObject({ code: 'ROW_INVALID', exitCode: 3 });
     expect(await content()).toEqual(before);
     expect(await readFile(bench.path('out.colonnade/manifest.json'), 'utf8')).toBe(manifest);
@@ -82,7 +98,13 @@ describe('an output that is there', () => {
 
   it('is not replaced where someone has put a file into it, at whatever depth', async () => {
     const partition = { ...parts, sink: { mode: 'partition', partition_by: ['region'], exists: 'replace' } };
-    for (const place of ['notes.txt', 'region=r1/notes.txt', 'region=r1/deep/notes.txt', 'region=r9/part-0.parquet', 'region=r1/part-1.parquet']) {
+    for (const place of [
+      'notes.txt',
+      'region=r1/notes.txt',
+      'region=r1/deep/notes.txt',
+      'region=r9/part-0.parquet',
+      'region=r1/part-1.parquet',
+    ]) {
       await rm(bench.path('out'), { recursive: true, force: true });
       await bench.run(partition);
       await bench.write(`out/${place}`, 'mine');
@@ -119,8 +141,13 @@ describe('an output that overlaps its source', () => {
 
   it('is refused where it lies in a folder that the source names: the next run would read it', async () => {
     expect((await bench.failure({ ...parts, sink: { path: 'data/out' } })).code).toBe('OUTPUT_OVERLAPS');
-    expect((await bench.failure({ ...parts, source: { path: 'data/**/*.parquet' }, sink: { path: 'data/out' } })).code).toBe('OUTPUT_OVERLAPS');
-    await bench.parquet('data/region=n/b.parquet', rowsOf(10).replace(', ', ', ').replace("'r' || (i % 3) AS region", '1 AS one'));
+    expect(
+      (await bench.failure({ ...parts, source: { path: 'data/**/*.parquet' }, sink: { path: 'data/out' } })).code,
+    ).toBe('OUTPUT_OVERLAPS');
+    await bench.parquet(
+      'data/region=n/b.parquet',
+      rowsOf(10).replace(', ', ', ').replace("'r' || (i % 3) AS region", '1 AS one'),
+    );
     await rm(bench.path('data/a.parquet'));
     expect((await bench.failure({ ...parts, sink: { path: 'data/region=n/out' } })).code).toBe('OUTPUT_OVERLAPS');
   });
@@ -138,7 +165,12 @@ describe('an output that overlaps its source', () => {
 
   it('is refused where the source lies in the folder that a run keeps beside its output', async () => {
     await bench.run({ ...parts, validate: { rules: { x: { min: 10 } } } });
-    const error = await bench.failure({ ...parts, source: { path: 'out.colonnade/quarantine/a.parquet' }, validate: { on_invalid: 'null' }, sink: { exists: 'replace' } });
+    const error = await bench.failure({
+      ...parts,
+      source: { path: 'out.colonnade/quarantine/a.parquet' },
+      validate: { on_invalid: 'null' },
+      sink: { exists: 'replace' },
+    });
     expect(error.code).toBe('OUTPUT_OVERLAPS');
   });
 });
@@ -149,15 +181,29 @@ describe('the folders of a run', () => {
     await rm(bench.path('data/a.parquet'));
     const { summary } = await bench.run({ ...parts, validate: { rules: { x: { min: 1 } } } });
     expect(await bench.files('out')).toEqual(['_SUCCESS', 'region=n/b.parquet']);
-    expect(await bench.files('out.colonnade')).toEqual(['epochs/1.json', 'manifest.json', 'quarantine/region=n/b.parquet']);
-    expect(summary).toMatchObject({ output: bench.path('out'), manifest: bench.path('out.colonnade/manifest.json'), quarantine: bench.path('out.colonnade/quarantine') });
+    expect(await bench.files('out.colonnade')).toEqual([
+      'epochs/1.json',
+      'manifest.json',
+      'quarantine/region=n/b.parquet',
+    ]);
+    expect(summary).toMatchObject({
+      output: bench.path('out'),
+      manifest: bench.path('out.colonnade/manifest.json'),
+      quarantine: bench.path('out.colonnade/quarantine'),
+    });
     expect(await readFile(bench.path('out/_SUCCESS'), 'utf8')).toBe('');
   });
 
   it('leave nothing for a later glob over the output to trip over', async () => {
     await bench.run({ ...parts, validate: { rules: { x: { min: 10 } } } });
     await writeFile(bench.path('other.yaml'), '');
-    const { summary } = await bench.run({ ...parts, source: { path: 'out' }, outputs: { again: 'score' }, sink: { path: 'second' }, validate: { on_invalid: 'null' } });
+    const { summary } = await bench.run({
+      ...parts,
+      source: { path: 'out' },
+      outputs: { again: 'score' },
+      sink: { path: 'second' },
+      validate: { on_invalid: 'null' },
+    });
     expect(summary.rows).toBe(100);
   });
 });

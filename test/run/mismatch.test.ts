@@ -8,11 +8,19 @@ const bench = await openWorkbench();
 
 beforeEach(async () => {
   await bench.clear();
-  await bench.parquet('data/a.parquet', "SELECT i AS id, i::FLOAT AS a, (i % 7)::FLOAT AS b, 1::FLOAT AS c, 't' AS t, [1, 2, 3]::FLOAT[] AS v FROM range(5000) t(i)");
+  await bench.parquet(
+    'data/a.parquet',
+    "SELECT i AS id, i::FLOAT AS a, (i % 7)::FLOAT AS b, 1::FLOAT AS c, 't' AS t, [1, 2, 3]::FLOAT[] AS v FROM range(5000) t(i)",
+  );
 });
 
 async function partsFor(model: Uint8Array, change: Partial<Parts> = {}): Promise<Parts> {
-  return { features: ['a', 'b'], model: { path: await bench.write('models/m.onnx', model) }, outputs: { y: 'score' }, ...change };
+  return {
+    features: ['a', 'b'],
+    model: { path: await bench.write('models/m.onnx', model) },
+    outputs: { y: 'score' },
+    ...change,
+  };
 }
 
 /** A model that gives its inputs out again, the first of them as `score`. */
@@ -20,26 +28,97 @@ function passing(...inputs: ValueSpec[]): Uint8Array {
   return onnx({
     inputs,
     outputs: inputs.map((input, i) => ({ ...input, name: i === 0 ? 'score' : `out_${input.name}` })),
-    nodes: inputs.map(({ name }, i) => ({ op: 'Identity', inputs: [name], outputs: [i === 0 ? 'score' : `out_${name}`] })),
+    nodes: inputs.map(({ name }, i) => ({
+      op: 'Identity',
+      inputs: [name],
+      outputs: [i === 0 ? 'score' : `out_${name}`],
+    })),
   });
 }
 
 describe('a model that does not fit the columns', () => {
   const float = (name: string, shape: (number | string)[]): ValueSpec => ({ name, type: 'float32', shape });
   const cases: { what: string; model: () => Uint8Array; change?: Partial<Parts>; says: RegExp; hint: RegExp }[] = [
-    { what: 'takes more values a row', model: () => linearModel([1, 2, 3]), says: /X \(float32\[N, 3\]\) takes 3 values a row, 2 features feed it: a, b/, hint: /add the 1 that is missing/ },
-    { what: 'takes fewer values a row', model: () => linearModel([1]), says: /takes 1 value a row, 2 features feed it: a, b/, hint: /only the features/ },
-    { what: 'takes another type', model: () => linearModel([1, 2]), change: { features: ['a', 't'] }, says: /feature t feeds model input X \(float32\[N, 2\]\): VARCHAR/, hint: /TRY_CAST/ },
-    { what: 'takes a tensor of rank 3', model: () => passing(float('X', ['N', 2, 2])), says: /X \(float32\[N, 2, 2\]\) has rank 3/, hint: /\[N, features\]/ },
+    {
+      what: 'takes more values a row',
+      model: () => linearModel([1, 2, 3]),
+      says: /X \(float32\[N, 3\]\) takes 3 values a row, 2 features feed it: a, b/,
+      hint: /add the 1 that is missing/,
+    },
+    {
+      what: 'takes fewer values a row',
+      model: () => linearModel([1]),
+      says: /takes 1 value a row, 2 features feed it: a, b/,
+      hint: /only the features/,
+    },
+    {
+      what: 'takes another type',
+      model: () => linearModel([1, 2]),
+      change: { features: ['a', 't'] },
+      says: /feature t feeds model input X \(float32\[N, 2\]\): VARCHAR/,
+      hint: /TRY_CAST/,
+    },
+    {
+      what: 'takes a tensor of rank 3',
+      model: () => passing(float('X', ['N', 2, 2])),
+      says: /X \(float32\[N, 2, 2\]\) has rank 3/,
+      hint: /\[N, features\]/,
+    },
     { what: 'takes a single value', model: () => passing(float('X', [])), says: /rank 0/, hint: /\[N, features\]/ },
-    { what: 'takes one value a row where a list is given', model: () => passing(float('X', ['N'])), change: { features: ['v'] }, says: /feature v is a list \(FLOAT\[\]\)/, hint: /pick an element/ },
-    { what: 'takes a matrix where a list stands among scalars', model: () => linearModel([1, 2]), change: { features: ['a', 'v'] }, says: /a list \(FLOAT\[\]\) where one number is needed/, hint: /v\[1\]/ },
-    { what: 'has inputs of other names', model: () => passing(float('a', ['N', 1]), float('income', ['N', 1]), float('b', ['N', 1])), says: /model input income \(float32\[N, 1\]\) is fed by no feature; the features are a, b/, hint: /feature/ },
-    { what: 'has fewer inputs than features', model: () => passing(float('a', ['N', 1]), float('b', ['N', 1])), change: { features: ['a', 'b', 'c'] }, says: /feature c feeds no model input; its inputs are a \(float32\[N, 1\]\), b/, hint: /remove it/ },
-    { what: 'has no input of a stated name', model: () => linearModel([1, 2]), change: { model: { inputs: { x: ['a', 'b'] } } }, says: /the model has no input x; its inputs are X \(float32\[N, 2\]\)/, hint: /did you mean X/ },
-    { what: 'has an input that nothing is stated for', model: () => passing(float('a', ['N', 1]), float('b', ['N', 1])), change: { features: ['a'], model: { inputs: { a: ['a'] } } }, says: /model input b \(float32\[N, 1\]\) is fed by nothing/, hint: /b: \[/ },
-    { what: 'fixes another batch size than asked for', model: () => linearModel([1, 2], 0, { batch: 32 }), change: { model: { batch_size: 64 } }, says: /batches of exactly 32 rows, batch_size is 64/, hint: /32/ },
-    { what: 'fixes two batch sizes', model: () => passing(float('a', [4, 1]), float('b', [8, 1])), says: /different batch sizes: 4, 8/, hint: /one batch size/ },
+    {
+      what: 'takes one value a row where a list is given',
+      model: () => passing(float('X', ['N'])),
+      change: { features: ['v'] },
+      says: /feature v is a list \(FLOAT\[\]\)/,
+      hint: /pick an element/,
+    },
+    {
+      what: 'takes a matrix where a list stands among scalars',
+      model: () => linearModel([1, 2]),
+      change: { features: ['a', 'v'] },
+      says: /a list \(FLOAT\[\]\) where one number is needed/,
+      hint: /v\[1\]/,
+    },
+    {
+      what: 'has inputs of other names',
+      model: () => passing(float('a', ['N', 1]), float('income', ['N', 1]), float('b', ['N', 1])),
+      says: /model input income \(float32\[N, 1\]\) is fed by no feature; the features are a, b/,
+      hint: /feature/,
+    },
+    {
+      what: 'has fewer inputs than features',
+      model: () => passing(float('a', ['N', 1]), float('b', ['N', 1])),
+      change: { features: ['a', 'b', 'c'] },
+      says: /feature c feeds no model input; its inputs are a \(float32\[N, 1\]\), b/,
+      hint: /remove it/,
+    },
+    {
+      what: 'has no input of a stated name',
+      model: () => linearModel([1, 2]),
+      change: { model: { inputs: { x: ['a', 'b'] } } },
+      says: /the model has no input x; its inputs are X \(float32\[N, 2\]\)/,
+      hint: /did you mean X/,
+    },
+    {
+      what: 'has an input that nothing is stated for',
+      model: () => passing(float('a', ['N', 1]), float('b', ['N', 1])),
+      change: { features: ['a'], model: { inputs: { a: ['a'] } } },
+      says: /model input b \(float32\[N, 1\]\) is fed by nothing/,
+      hint: /b: \[/,
+    },
+    {
+      what: 'fixes another batch size than asked for',
+      model: () => linearModel([1, 2], 0, { batch: 32 }),
+      change: { model: { batch_size: 64 } },
+      says: /batches of exactly 32 rows, batch_size is 64/,
+      hint: /32/,
+    },
+    {
+      what: 'fixes two batch sizes',
+      model: () => passing(float('a', [4, 1]), float('b', [8, 1])),
+      says: /different batch sizes: 4, 8/,
+      hint: /one batch size/,
+    },
   ];
   for (const { what, model, change = {}, says, hint } of cases) {
     it(`is refused in the plan where it ${what}`, async () => {
@@ -56,7 +135,11 @@ describe('a model that does not fit the columns', () => {
 
   it('is refused where an output is asked for that it does not give', async () => {
     const cases: [outputs: Record<string, unknown>, says: RegExp, hint: RegExp][] = [
-      [{ y: 'scores' }, /no output scores; its outputs are label \(int64\[N\]\), probabilities \(float32\[N, 2\]\)/, /name one of them/],
+      [
+        { y: 'scores' },
+        /no output scores; its outputs are label \(int64\[N\]\), probabilities \(float32\[N, 2\]\)/,
+        /name one of them/,
+      ],
       [{ y: 'probability' }, /no output probability/, /did you mean probabilities/],
       [{ y: 'probabilities' }, /probabilities \(float32\[N, 2\]\) has 2 values a row/, /class: 1/],
       [{ y: { from: 'probabilities', class: 2 } }, /no class 2; its classes are 0, 1/, /name one of them/],
@@ -65,9 +148,16 @@ describe('a model that does not fit the columns', () => {
       [{ y: { from: 'label', as: 'list' } }, /one value a row/, /y: label/],
       [{ y: { from: 'label', class: 1 } }, /classes|does not tell/, /index/],
     ];
-    await bench.parquet('data/a.parquet', "SELECT i::FLOAT AS a, i::FLOAT AS b, i::FLOAT AS c, i::FLOAT AS d, i::FLOAT AS e, i::FLOAT AS f FROM range(10) t(i)");
+    await bench.parquet(
+      'data/a.parquet',
+      'SELECT i::FLOAT AS a, i::FLOAT AS b, i::FLOAT AS c, i::FLOAT AS d, i::FLOAT AS e, i::FLOAT AS f FROM range(10) t(i)',
+    );
     for (const [outputs, says, hint] of cases) {
-      const error = await bench.failure({ features: [...'abcdef'], model: { path: sampleModel('churn_forest.onnx') }, outputs });
+      const error = await bench.failure({
+        features: ['a', 'b', 'c', 'd', 'e', 'f'],
+        model: { path: sampleModel('churn_forest.onnx') },
+        outputs,
+      });
       expect({ outputs, code: error.code }).toEqual({ outputs, code: 'MODEL_MISMATCH' });
       expect(error.message).toMatch(says);
       expect(error.hint).toMatch(hint);
@@ -87,51 +177,93 @@ describe('a model of a fixed batch size', () => {
 
   it('gives the predictions of the same model with a dynamic one, at whatever number of rows', async () => {
     for (const rows of [1, 31, 32, 33, 1000]) {
-      await bench.parquet('data/a.parquet', `SELECT (18 + i % 60)::INTEGER AS age, (1000 + 37 * i)::DOUBLE AS income, i % 50 AS num_transactions, i % 90 AS tenure_months, i % 300 AS days_since_login, i % 8 AS support_calls FROM range(${rows}) t(i)`);
+      await bench.parquet(
+        'data/a.parquet',
+        `SELECT (18 + i % 60)::INTEGER AS age, (1000 + 37 * i)::DOUBLE AS income, i % 50 AS num_transactions, i % 90 AS tenure_months, i % 300 AS days_since_login, i % 8 AS support_calls FROM range(${rows}) t(i)`,
+      );
       const validate = { rules: { age: { min: 20 } } };
-      const fixed = await bench.run({ features, model: { path: sampleModel('churn_fixed_batch.onnx') }, outputs, validate, sink: { path: `fixed-${rows}` } });
+      const fixed = await bench.run({
+        features,
+        model: { path: sampleModel('churn_fixed_batch.onnx') },
+        outputs,
+        validate,
+        sink: { path: `fixed-${rows}` },
+      });
       expect(fixed.summary.batch_size).toBe(32);
       const dynamic = { p: { from: 'output_probability', class: 1 }, l: 'output_label' };
-      await bench.run({ features, model: { path: sampleModel('churn_logistic.onnx'), batch_size: 32 }, outputs: dynamic, validate, sink: { path: `dynamic-${rows}` } });
-      const read = (name: string): Promise<Record<string, unknown>[]> => bench.rows(`SELECT p, l FROM '${bench.path(`${name}-${rows}/a.parquet`)}'`);
+      await bench.run({
+        features,
+        model: { path: sampleModel('churn_logistic.onnx'), batch_size: 32 },
+        outputs: dynamic,
+        validate,
+        sink: { path: `dynamic-${rows}` },
+      });
+      const read = (name: string): Promise<Record<string, unknown>[]> =>
+        bench.rows(`SELECT p, l FROM '${bench.path(`${name}-${rows}/a.parquet`)}'`);
       const [ours, theirs] = [await read('fixed'), await read('dynamic')];
       expect(ours.length).toBe(rows);
       expect(ours.map(({ l }) => l)).toEqual(theirs.map(({ l }) => l));
       // The number of rows of a batch may change the last bits of a product of matrices.
-      ours.forEach(({ p }, row) => (p === null ? expect(theirs[row]!.p).toBeNull() : expect(p).toBeCloseTo(theirs[row]!.p as number, 6)));
+      ours.forEach(({ p }, row) =>
+        p === null ? expect(theirs[row]!.p).toBeNull() : expect(p).toBeCloseTo(theirs[row]!.p as number, 6),
+      );
       expect(ours.filter(({ p }) => p === null).length).toBe(fixed.summary.quarantined);
     }
   });
 
   it('is cut exactly where the arithmetic is exact', async () => {
     await bench.run(await partsFor(linearModel([2, 0.5], 1, { batch: 32 })));
-    expect(await bench.rows(`SELECT count(*) AS n FROM '${bench.path('out/a.parquet')}' WHERE y = 2 * a + 0.5 * b + 1`)).toEqual([{ n: 5000n }]);
+    expect(
+      await bench.rows(`SELECT count(*) AS n FROM '${bench.path('out/a.parquet')}' WHERE y = 2 * a + 0.5 * b + 1`),
+    ).toEqual([{ n: 5000n }]);
   });
 });
 
 describe('predictions that are NaN', () => {
   it('are counted by column and told in the summary and the manifest', async () => {
     await bench.parquet('data/a.parquet', 'SELECT (i - 10)::FLOAT AS x FROM range(100) t(i)');
-    const { summary, manifest } = await bench.run({ features: ['x'], model: { path: await bench.write('models/root.onnx', rootModel()) }, outputs: { root: 'Y' } });
+    const { summary, manifest } = await bench.run({
+      features: ['x'],
+      model: { path: await bench.write('models/root.onnx', rootModel()) },
+      outputs: { root: 'Y' },
+    });
     expect(summary).toMatchObject({ scored: 100, quarantined: 0 });
     expect(summary.nan).toEqual({ root: 10 });
     expect(manifest.nan).toEqual({ root: 10 });
-    expect(await bench.rows(`SELECT count(*) AS n FROM '${bench.path('out/a.parquet')}' WHERE isnan(root)`)).toEqual([{ n: 10n }]);
+    expect(await bench.rows(`SELECT count(*) AS n FROM '${bench.path('out/a.parquet')}' WHERE isnan(root)`)).toEqual([
+      { n: 10n },
+    ]);
   });
 
   it('are counted in lists, and not where the row was not scored', async () => {
-    await bench.parquet('data/a.parquet', "SELECT unnest([['1', '2'], [NULL, '1'], ['nan', 'nan'], ['nan', '3']])::FLOAT[] AS v");
+    await bench.parquet(
+      'data/a.parquet',
+      "SELECT unnest([['1', '2'], [NULL, '1'], ['nan', 'nan'], ['nan', '3']])::FLOAT[] AS v",
+    );
     const model = await bench.write('models/wide.onnx', identityModel('float32', 2));
-    const { summary } = await bench.run({ features: ['v'], model: { path: model }, outputs: { y: { from: 'Y', as: 'list' } }, validate: { rules: { v: { missing: 'nan' } } } });
+    const { summary } = await bench.run({
+      features: ['v'],
+      model: { path: model },
+      outputs: { y: { from: 'Y', as: 'list' } },
+      validate: { rules: { v: { missing: 'nan' } } },
+    });
     expect(summary).toMatchObject({ scored: 3, quarantined: 1, nan: { y: 3 } });
   });
 
   it('do not stand in the statistics, where they would hide rows from a reader', async () => {
     await bench.parquet('data/a.parquet', 'SELECT (i - 10)::FLOAT AS x FROM range(100) t(i)');
-    await bench.run({ features: ['x'], model: { path: await bench.write('models/root.onnx', rootModel()) }, outputs: { y: 'Y' } });
-    const [statistics] = await bench.rows(`SELECT stats_min_value AS min, stats_max_value AS max FROM parquet_metadata('${bench.path('out/a.parquet')}') WHERE path_in_schema = 'y'`);
+    await bench.run({
+      features: ['x'],
+      model: { path: await bench.write('models/root.onnx', rootModel()) },
+      outputs: { y: 'Y' },
+    });
+    const [statistics] = await bench.rows(
+      `SELECT stats_min_value AS min, stats_max_value AS max FROM parquet_metadata('${bench.path('out/a.parquet')}') WHERE path_in_schema = 'y'`,
+    );
     expect(`${String(statistics!.min)} ${String(statistics!.max)}`.toLowerCase()).not.toContain('nan');
-    expect(await bench.rows(`SELECT count(*) AS n FROM '${bench.path('out/a.parquet')}' WHERE y >= 0`)).toEqual([{ n: 100n }]);
+    expect(await bench.rows(`SELECT count(*) AS n FROM '${bench.path('out/a.parquet')}' WHERE y >= 0`)).toEqual([
+      { n: 100n },
+    ]);
     expect((await readFile(bench.path('out/a.parquet'))).length).toBeGreaterThan(0);
   });
 });

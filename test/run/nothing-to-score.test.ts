@@ -16,11 +16,16 @@ beforeEach(async () => {
   parts = { source: { key: ['id'] }, features: ['x', 'y'], model: { path: model }, outputs: { score: 'score' } };
 });
 
-const rowsOf = (n: number): string => `SELECT i AS id, i::FLOAT AS x, (i % 7)::FLOAT AS y, 'r' || (i % 2) AS region FROM range(${n}) t(i)`;
+const rowsOf = (n: number): string =>
+  `SELECT i AS id, i::FLOAT AS x, (i % 7)::FLOAT AS y, 'r' || (i % 2) AS region FROM range(${n}) t(i)`;
 
 describe('a source with nothing to score', () => {
   it('is refused where there are no files', async () => {
-    for (const make of [() => Promise.resolve(), () => mkdir(bench.path('data')), () => bench.write('data/notes.txt', 'x')]) {
+    for (const make of [
+      () => Promise.resolve(),
+      () => mkdir(bench.path('data')),
+      () => bench.write('data/notes.txt', 'x'),
+    ]) {
       await make();
       const error = await bench.failure(parts);
       expect(error.code).toBe('NO_INPUT');
@@ -59,7 +64,9 @@ describe('a source with nothing to score', () => {
     for (const sink of SINKS) {
       const { summary } = await bench.run({ ...parts, sink: { ...sink, exists: 'replace' } });
       expect(summary).toMatchObject({ rows: 5000, scored: 5000 });
-      const [row] = await bench.rows(`SELECT count(*) AS n, count(score) AS scored, sum(score) AS sum FROM '${bench.path('out/**/*.parquet')}'`);
+      const [row] = await bench.rows(
+        `SELECT count(*) AS n, count(score) AS scored, sum(score) AS sum FROM '${bench.path('out/**/*.parquet')}'`,
+      );
       expect(row).toEqual({ n: 5000n, scored: 5000n, sum: sumOfScores(5000) });
     }
   });
@@ -67,7 +74,11 @@ describe('a source with nothing to score', () => {
   it('makes an output without rows where every row is filtered out', async () => {
     await bench.parquet('data/a.parquet', rowsOf(3000));
     for (const sink of SINKS) {
-      const { summary } = await bench.run({ ...parts, source: { key: ['id'], where: 'x < 0' }, sink: { ...sink, exists: 'replace' } });
+      const { summary } = await bench.run({
+        ...parts,
+        source: { key: ['id'], where: 'x < 0' },
+        sink: { ...sink, exists: 'replace' },
+      });
       expect(summary).toMatchObject({ rows: 3000, scored: 0, filtered: 3000 });
     }
   });
@@ -75,9 +86,15 @@ describe('a source with nothing to score', () => {
   it('makes an output where every row is invalid, and says so', async () => {
     await bench.parquet('data/a.parquet', rowsOf(3000));
     for (const sink of SINKS) {
-      const { summary } = await bench.run({ ...parts, validate: { rules: { x: { max: -1 } } }, sink: { ...sink, exists: 'replace' } });
+      const { summary } = await bench.run({
+        ...parts,
+        validate: { rules: { x: { max: -1 } } },
+        sink: { ...sink, exists: 'replace' },
+      });
       expect(summary).toMatchObject({ rows: 3000, scored: 0, quarantined: 3000, reasons: { 'x: above max -1': 3000 } });
-      expect(await bench.rows(`SELECT count(*) AS n FROM '${bench.path('out.colonnade/quarantine/a.parquet')}'`)).toEqual([{ n: 3000n }]);
+      expect(
+        await bench.rows(`SELECT count(*) AS n FROM '${bench.path('out.colonnade/quarantine/a.parquet')}'`),
+      ).toEqual([{ n: 3000n }]);
     }
   });
 });
@@ -102,9 +119,12 @@ with pq.ParquetWriter(sys.argv[2], schema) as w: pass
     for (const sink of SINKS) {
       const { summary } = await bench.run({ ...parts, sink: { ...sink, exists: 'replace' } });
       expect(summary).toMatchObject({ rows: 1500, scored: 1500 });
-      const [row] = await bench.rows(`SELECT count(*) AS n, sum(score) AS sum FROM '${bench.path('out/**/*.parquet')}'`);
+      const [row] = await bench.rows(
+        `SELECT count(*) AS n, sum(score) AS sum FROM '${bench.path('out/**/*.parquet')}'`,
+      );
       expect(row).toEqual({ n: 1500n, sum: sumOfScores(1500) });
-      if (sink.mode === 'append') expect((await readFooter(bench.path('out/a.parquet'))).rowGroups.map(({ rows }) => rows)).toEqual(before);
+      if (sink.mode === 'append')
+        expect((await readFooter(bench.path('out/a.parquet'))).rowGroups.map(({ rows }) => rows)).toEqual(before);
     }
   });
 });

@@ -83,14 +83,24 @@ export function onnx({ inputs, outputs, nodes, constants = [] }: GraphSpec): Uin
         input: [...input],
         output: [...output],
         attribute: Object.entries(attributes).map(
-          ([name, i]) => ({ $typeName: 'onnx.AttributeProto', name, type: AttributeProto_AttributeType.INT, i: BigInt(i) }) as AttributeProto,
+          ([name, i]) =>
+            ({
+              $typeName: 'onnx.AttributeProto',
+              name,
+              type: AttributeProto_AttributeType.INT,
+              i: BigInt(i),
+            }) as AttributeProto,
         ),
       })),
       initializer: constants.map(({ name, type, dims, values }) => ({
         name,
         dataType: TYPES[type],
         dims: dims.map(BigInt),
-        ...(type === 'float32' ? { floatData: [...values] } : type === 'float64' ? { doubleData: [...values] } : { int64Data: values.map(BigInt) }),
+        ...(type === 'float32'
+          ? { floatData: [...values] }
+          : type === 'float64'
+            ? { doubleData: [...values] }
+            : { int64Data: values.map(BigInt) }),
       })),
     },
   });

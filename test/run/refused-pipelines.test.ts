@@ -16,7 +16,12 @@ beforeEach(async () => {
 });
 
 describe('a pipeline file', () => {
-  const bomb = ['a: &a [x, x, x, x, x, x, x, x, x]', ...[...'bcdefghi'].map((name, i) => `${name}: &${name} [${Array(9).fill(`*${'abcdefghi'[i]}`).join(', ')}]`)].join('\n');
+  const bomb = [
+    'a: &a [x, x, x, x, x, x, x, x, x]',
+    ...['b', 'c', 'd', 'e', 'f', 'g', 'h', 'i'].map(
+      (name, i) => `${name}: &${name} [${Array(9).fill(`*${'abcdefghi'[i]}`).join(', ')}]`,
+    ),
+  ].join('\n');
   const cases: Record<string, string> = {
     'with aliases that unfold to billions': bomb,
     'nested a hundred thousand deep': '['.repeat(100_000),
@@ -33,7 +38,11 @@ describe('a pipeline file', () => {
       const error = await rejection(loadPipeline(file, { env: {} }));
       expect(error.code).toBe('PIPELINE_INVALID');
       expect(error.problems.length).toBeGreaterThan(0);
-      for (const problem of error.problems) expect(problem).toMatchObject({ file, position: { line: expect.any(Number) as number, column: expect.any(Number) as number } });
+      for (const problem of error.problems)
+        expect(problem).toMatchObject({
+          file,
+          position: { line: expect.any(Number) as number, column: expect.any(Number) as number },
+        });
       expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
     });
   }
@@ -80,7 +89,10 @@ describe('SQL', () => {
 
   it('cannot reach a file, so that nothing is read but the source', async () => {
     await bench.write('secret.csv', 'a\n1\n');
-    const error = await bench.failure({ ...parts, features: [{ name: 'f', sql: `(FROM '${bench.path('secret.csv')}')` }] });
+    const error = await bench.failure({
+      ...parts,
+      features: [{ name: 'f', sql: `(FROM '${bench.path('secret.csv')}')` }],
+    });
     expect(error.code).toBe('SQL_FORBIDDEN');
     expect(await readFile(bench.path('secret.csv'), 'utf8')).toBe('a\n1\n');
   });

@@ -31,7 +31,12 @@ describe('files whose schemas differ', () => {
   const cases = [
     { what: 'another width', first: 'i::INTEGER AS x', other: 'i::BIGINT AS x', types: ['INTEGER', 'BIGINT'] },
     { what: 'another kind', first: 'i::FLOAT AS x', other: 'i::VARCHAR AS x', types: ['FLOAT', 'VARCHAR'] },
-    { what: 'another scale', first: 'i::DECIMAL(10,2) AS x', other: 'i::DECIMAL(10,3) AS x', types: ['DECIMAL(10,2)', 'DECIMAL(10,3)'] },
+    {
+      what: 'another scale',
+      first: 'i::DECIMAL(10,2) AS x',
+      other: 'i::DECIMAL(10,3) AS x',
+      types: ['DECIMAL(10,2)', 'DECIMAL(10,3)'],
+    },
     { what: 'another sign', first: 'i::INTEGER AS x', other: 'i::UINTEGER AS x', types: ['INTEGER', 'UINTEGER'] },
   ];
   for (const { what, first, other, types } of cases) {
@@ -77,7 +82,9 @@ describe('files whose schemas differ', () => {
     expect(plan.notes.join('\n')).toMatch(/b\.parquet: column z is VARCHAR.*not read[^]*column w/);
     await bench.run(parts);
     for (const file of ['a', 'b']) {
-      const [row] = await bench.rows(`SELECT count(*) AS n FROM '${bench.path(`out/${file}.parquet`)}' WHERE score = 2 * x + 0.5 * y + 1`);
+      const [row] = await bench.rows(
+        `SELECT count(*) AS n FROM '${bench.path(`out/${file}.parquet`)}' WHERE score = 2 * x + 0.5 * y + 1`,
+      );
       expect(row).toEqual({ n: 100n });
     }
   });
@@ -93,7 +100,10 @@ describe('files whose schemas differ', () => {
 
 describe('a column that is not there', () => {
   beforeEach(async () => {
-    await bench.parquet('data/a.parquet', select('i AS id, i::FLOAT AS income, i::FLOAT AS tenure_months, i::INTEGER AS age'));
+    await bench.parquet(
+      'data/a.parquet',
+      select('i AS id, i::FLOAT AS income, i::FLOAT AS tenure_months, i::INTEGER AS age'),
+    );
   });
   const used: Partial<Parts> = { features: ['income', 'tenure_months'], outputs: { score: 'score' } };
 
@@ -123,7 +133,12 @@ describe('a column that is not there', () => {
   });
 
   it('is one of several problems that are told at once', async () => {
-    const error = await bench.failure({ ...parts, features: ['incom', 'tenure'], source: { key: ['idd'] }, outputs: { age: 'score', b: 'scor' } });
+    const error = await bench.failure({
+      ...parts,
+      features: ['incom', 'tenure'],
+      source: { key: ['idd'] },
+      outputs: { age: 'score', b: 'scor' },
+    });
     expect(error.problems.length).toBeGreaterThanOrEqual(4);
     expect(new Set(error.problems.map(({ position }) => position!.line)).size).toBe(error.problems.length);
   });
@@ -166,7 +181,10 @@ describe('names of new columns', () => {
   });
 
   it('of the source may differ by case alone only where the run does not need them', async () => {
-    const twins = await bench.parquet('data/a.parquet', select('i AS id, i::FLOAT AS x, i::FLOAT AS y, i AS dup, i AS dux'));
+    const twins = await bench.parquet(
+      'data/a.parquet',
+      select('i AS id, i::FLOAT AS x, i::FLOAT AS y, i AS dup, i AS dux'),
+    );
     // DuckDB does not write two such columns: the second is renamed in the file.
     const bytes = await readFile(twins, 'latin1');
     await writeFile(twins, bytes.replaceAll('dux', 'DUP'), 'latin1');
@@ -174,7 +192,10 @@ describe('names of new columns', () => {
     const error = await bench.failure({ ...parts, features: ['x', 'dup'], sink: { exists: 'replace' } });
     expect(error.code).toBe('COLUMN_AMBIGUOUS');
     for (const text of [twins, 'dup', 'DUP']) expect(error.message).toContain(text);
-    const carried = await bench.failure({ ...parts, sink: { mode: 'partition', partition_by: ['y'], exists: 'replace' } });
+    const carried = await bench.failure({
+      ...parts,
+      sink: { mode: 'partition', partition_by: ['y'], exists: 'replace' },
+    });
     expect(carried.code).toBe('COLUMN_AMBIGUOUS');
   });
 });

@@ -87,7 +87,13 @@ export async function openWorkbench(): Promise<Workbench> {
       return path(name);
     },
     pipeline: async ({ source, sink, ...parts }, name = 'pipeline.yaml') => {
-      const whole = { version: 1, name: 'test', source: { path: 'data', ...source }, ...parts, sink: { mode: 'append', path: 'out', ...sink } };
+      const whole = {
+        version: 1,
+        name: 'test',
+        source: { path: 'data', ...source },
+        ...parts,
+        sink: { mode: 'append', path: 'out', ...sink },
+      };
       return bench.write(name, stringify(whole));
     },
     load: async (parts) => loadPipeline(await bench.pipeline(parts), { env: {} }),
@@ -101,7 +107,8 @@ export async function openWorkbench(): Promise<Workbench> {
     },
     failure: async (parts, options) => rejection(bench.run(parts, options)),
     files: (name) => filesBelow(path(name)),
-    isVisible: async (name = 'out') => (await exists(path(name))) || (await exists(path(`${name}.colonnade/manifest.json`))),
+    isVisible: async (name = 'out') =>
+      (await exists(path(name))) || (await exists(path(`${name}.colonnade/manifest.json`))),
     clear: async () => {
       for (const entry of await readdir(folder)) await rm(join(folder, entry), { recursive: true, force: true });
     },

@@ -27,9 +27,11 @@ export function formatValue(value: unknown): string {
   if (value instanceof Date) return value.toISOString();
   if (typeof value === 'object') {
     // DuckDB's values for decimals, dates and the like know their own text.
-    return value.toString === Object.prototype.toString ? JSON.stringify(value) : value.toString();
+    const text = (value as { toString: () => string }).toString();
+    return text.startsWith('[object ') ? JSON.stringify(value) : text;
   }
-  return String(value as bigint | boolean | symbol);
+  // eslint-disable-next-line @typescript-eslint/no-base-to-string -- objects have been seen to above
+  return String(value);
 }
 
 function formatNumber(value: number): string {
@@ -70,7 +72,9 @@ export function renderPreview({ columns, rows }: Preview, width: number | undefi
     columns.map(({ kind }, i) => cut(formatValue(row[i]), kind === 'status' ? STATUS_CELL : CELL)),
   );
   const numeric = columns.map(
-    (_, i) => rows.some((row) => isNumber(row[i])) && rows.every((row) => row[i] == null || isNumber(row[i])),
+    (_, i) =>
+      rows.some((row) => isNumber(row[i])) &&
+      rows.every((row) => row[i] === null || row[i] === undefined || isNumber(row[i])),
   );
   if (width === undefined) {
     const right = new Set(numeric.flatMap((is, i) => (is ? [i] : [])));

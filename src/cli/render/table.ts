@@ -3,6 +3,7 @@ import Table from 'cli-table3';
 import { alignRows, displayWidth } from '../../plan/layout.js';
 import type { Preview } from '../../run/events.js';
 import type { Colors } from '../output.js';
+import { toJson } from './json.js';
 import { cut } from './printable.js';
 
 /** Characters of a value that are shown. */

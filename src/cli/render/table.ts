@@ -29,7 +29,7 @@ export function formatValue(value: unknown): string {
   if (typeof value === 'object') {
     // DuckDB's values for decimals, dates and the like know their own text.
     const text = (value as { toString: () => string }).toString();
-    return text.startsWith('[object ') ? JSON.stringify(value) : text;
+    return text.startsWith('[object ') ? toJson(value) : text;
   }
   // eslint-disable-next-line @typescript-eslint/no-base-to-string -- objects have been seen to above
   return String(value);

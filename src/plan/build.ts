@@ -51,6 +51,7 @@ export function buildPlan(pipeline: Pipeline, facts: PlanFacts): Plan {
   checkOutputNames(pipeline, columns, findings);
   const sinkColumns = planSinkColumns(pipeline, columns, findings);
   checkSplice(pipeline, files, findings);
+  checkDecimals(pipeline, files, new Set([...columnsRead, ...sinkColumns]), findings);
   const batchSize = planBatchSize(pipeline, signature, findings) ?? autoBatchSize(projection.inputs);
   findings.throwIfAny();
 
@@ -248,6 +249,33 @@ function checkSplice(pipeline: Pipeline, files: readonly SourceFile[], findings:
       message: `${file.path}: no column can be appended: ${file.spliceObstacle}`,
       hint: 'write new files instead: sink.mode: partition or predictions',
     });
+  }
+}
+
+/** Digits of the widest decimal that DuckDB holds; it misreads wider ones without an error. */
+const DECIMAL_DIGITS = 38;
+
+/** Refuses decimals that would come out of DuckDB as other numbers. An append copies what it does not need unread. */
+function checkDecimals(
+  pipeline: Pipeline,
+  files: readonly SourceFile[],
+  used: ReadonlySet<string>,
+  findings: Findings,
+): void {
+  const quarantines = pipeline.validate.onInvalid === 'quarantine';
+  const reported = new Set<string>();
+  for (const { path, columns } of files) {
+    for (const { name, type } of columns) {
+      const tooWide = [...type.matchAll(/DECIMAL\((\d+)/g)].some(([, digits]) => Number(digits) > DECIMAL_DIGITS);
+      if (!tooWide || reported.has(name) || !(quarantines || used.has(name))) continue;
+      reported.add(name);
+      findings.add('COLUMN_TYPE', {
+        message: `${path}: column ${name} is ${type}; decimals of more than ${DECIMAL_DIGITS} digits cannot be read`,
+        hint: used.has(name)
+          ? 'leave the column out, or write it with fewer digits'
+          : 'an append carries it over unread if no row is quarantined: write validate.on_invalid: null',
+      });
+    }
   }
 }
 

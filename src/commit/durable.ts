@@ -2,7 +2,7 @@
  * Files and folders that outlive a power cut: data first, then the name, then the folder that holds the name
  * (POSIX: a rename is durable once the folder is synced).
  */
-import { mkdir, open, rename } from 'node:fs/promises';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { systemError } from '../system-errors.js';
 
@@ -30,6 +30,7 @@ export async function writeWhole(path: string, text: string): Promise<void> {
     await rename(temporary, path);
     await syncFolder(dirname(path));
   } catch (error) {
+    await rm(temporary, { force: true });
     throw systemError(error, 'commit', 'writing', path);
   }
 }

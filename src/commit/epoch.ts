@@ -55,6 +55,12 @@ export async function takeEpoch(folder: string, output: string, run: string): Pr
     released: false,
   };
   await claim(folder, number, owner, output);
+  // The number may have been taken, released and deleted since the folder was read; then a higher one is there.
+  const now = await highestEpoch(folder);
+  if (now !== number) {
+    await rm(join(folder, `${number}.json`), { force: true });
+    throw conflict(output, await readOwner(folder, now));
+  }
   for (const name of await readdir(folder)) {
     const other = Number.parseInt(name, 10);
     if (other < number) await rm(join(folder, name), { force: true });

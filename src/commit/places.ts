@@ -1,6 +1,5 @@
 /** Where the files of a run lie (design: the output folder holds data and `_SUCCESS`, all else is beside it). */
 import { join } from 'node:path';
-import type { Plan } from '../plan/plan.js';
 
 export interface Places {
   /** What readers see. */
@@ -33,8 +32,8 @@ export interface StagingPlaces {
   readonly previousQuarantine: string;
 }
 
-export function placesOf(plan: Pick<Plan, 'sink'>, planHash: string): Places {
-  const output = plan.sink.path;
+/** @param output absolute path of the output folder. */
+export function placesOf(output: string, planHash: string): Places {
   const state = `${output}.colonnade`;
   const root = join(state, 'staging', planHash.slice(0, 16));
   return {

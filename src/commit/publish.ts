@@ -3,70 +3,58 @@
  *
  * Everything staged is complete, checked and synced before this begins. Then:
  *
- * 1. the journal is written: from here on the run will be finished, by itself or by the next run;
+ * 1. the journal is written, which holds the manifest: from here on the run will be finished, by itself or by the next run;
  * 2. an earlier output moves away (only with `exists: replace`);
  * 3. the staged output takes its name, `_SUCCESS` in it: readers see it from here on, whole;
  * 4. the quarantine likewise;
  * 5. the manifest is written: the run is done;
  * 6. journal, earlier output and staging are removed.
  *
- * Each step looks at what is there before it acts, so that going through them again after a crash is harmless.
+ * Each step looks at what is there before it acts, so that going through them again after a crash is harmless. A failure
+ * up to step 3 is rolled back and the journal removed; one after it leaves the journal, and the next run goes on from it.
  */
 import { readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { ColonnadeError } from '../errors.js';
 import { systemError } from '../system-errors.js';
 import { makeFolder, syncFolder, writeWhole } from './durable.js';
 import { writeManifest, type Manifest } from './manifest.js';
-import type { Places } from './places.js';
-
-/** What finishing the publication needs: the places of the run that began it, and its manifest. */
-interface Journal {
-  readonly places: Places;
-  readonly manifest: Manifest;
-}
+import { placesOf, type Places } from './places.js';
 
 /** Publishes what is staged. */
 export async function publish(places: Places, manifest: Manifest): Promise<void> {
   await makeFolder(dirname(places.output));
-  await writeWhole(places.journal, JSON.stringify({ places, manifest } satisfies Journal));
-  await finishPublishing({ places, manifest });
+  await writeWhole(places.journal, JSON.stringify(manifest));
+  await finishPublishing(places, manifest);
+}
+
+/** True while a run publishes, or after it died over that. */
+export async function isPublishing(places: Places): Promise<boolean> {
+  return exists(places.journal);
 }
 
 /**
  * Finishes what a run that died while publishing has begun.
- * @returns the id of that run; undefined when there was nothing to finish.
+ * @returns the manifest of that run; undefined when there was nothing to finish.
  */
-export async function recover(places: Places): Promise<string | undefined> {
+export async function recover(places: Places): Promise<Manifest | undefined> {
   let text: string;
   try {
     text = await readFile(places.journal, 'utf8');
-  } catch {
-    return undefined;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw systemError(error, 'commit', 'reading', places.journal);
   }
-  const journal = JSON.parse(text) as Journal;
-  await finishPublishing(journal);
-  return journal.manifest.run_id;
+  const manifest = JSON.parse(text) as Manifest;
+  // Its staging is that of its own plan, which may be another than the present one.
+  await finishPublishing(placesOf(places.output, manifest.plan_hash), manifest);
+  return manifest;
 }
 
-async function finishPublishing({ places, manifest }: Journal): Promise<void> {
+async function finishPublishing(places: Places, manifest: Manifest): Promise<void> {
   const { staging } = places;
-  const parent = dirname(places.output);
   try {
-    if (await exists(staging.output)) {
-      if (await exists(places.output)) {
-        await rm(staging.previous, { recursive: true, force: true });
-        await rename(places.output, staging.previous);
-      }
-      try {
-        await rename(staging.output, places.output);
-      } catch (error) {
-        // The earlier output must not be the price of a failure.
-        if (await exists(staging.previous)) await rename(staging.previous, places.output);
-        await rm(places.journal, { force: true });
-        throw error;
-      }
-      await syncFolder(parent);
-    }
+    if (await exists(staging.output)) await showOutput(places, manifest);
     if (await exists(places.quarantine)) {
       const isNew = manifest.quarantine.length > 0 && !(await exists(staging.quarantine));
       if (!isNew) {
@@ -78,11 +66,35 @@ async function finishPublishing({ places, manifest }: Journal): Promise<void> {
     await syncFolder(places.state);
     await writeManifest(places.manifest, manifest);
     await rm(places.journal, { force: true });
-    await rm(staging.root, { recursive: true, force: true });
+    await rm(dirname(staging.root), { recursive: true, force: true });
     await syncFolder(places.state);
   } catch (error) {
     throw systemError(error, 'commit', 'publishing', places.output);
   }
+}
+
+/** Gives the staged output its name. A failure takes all of it back: the run has not happened. */
+async function showOutput(places: Places, manifest: Manifest): Promise<void> {
+  const { staging, output } = places;
+  try {
+    // Without `replace` the folder is not there or empty, or the rename fails: what came meanwhile is not harmed.
+    if (manifest.sink.exists === 'replace' && (await exists(output))) {
+      await rm(staging.previous, { recursive: true, force: true });
+      await rename(output, staging.previous);
+    }
+    await rename(staging.output, output);
+  } catch (error) {
+    if (!(await exists(output)) && (await exists(staging.previous))) await rename(staging.previous, output);
+    await rm(places.journal, { force: true });
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error;
+    throw new ColonnadeError('OUTPUT_EXISTS', `${output} has come to be while the run was at work`, {
+      phase: 'commit',
+      hint: 'choose another sink.path, or write sink.exists: replace (--replace on the command line)',
+      cause: error,
+    });
+  }
+  await syncFolder(dirname(output));
 }
 
 async function exists(path: string): Promise<boolean> {

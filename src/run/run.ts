@@ -19,7 +19,7 @@ import { balance, type LedgerEntry } from '../commit/ledger.js';
 import type { Manifest } from '../commit/manifest.js';
 import { placesOf, type Places } from '../commit/places.js';
 import { checkOutput } from '../commit/preflight.js';
-import { publish, recover } from '../commit/publish.js';
+import { isPublishing, publish, recover } from '../commit/publish.js';
 import { syncTree, writeSuccess } from '../commit/stage.js';
 import { ColonnadeError, messageOf } from '../errors.js';
 import type { Plan } from '../plan/plan.js';
@@ -90,7 +90,7 @@ class Execution {
     this.#emit = emit;
 
     this.#hash = planHash(plan);
-    this.#places = placesOf(plan, this.#hash);
+    this.#places = placesOf(plan.sink.path, this.#hash);
     this.#workers = workerCount(plan, options.workers);
   }
 
@@ -98,15 +98,22 @@ class Execution {
     const plan = this.#plan;
     const places = this.#places;
     this.#stopIfAborted();
-    await checkOutput(plan, places);
+    // What a run left half-published is finished first: until then nothing true can be said of the output.
+    if (!(await isPublishing(places))) await checkOutput(plan, places);
     const epoch = await takeEpoch(places.epochs, places.output, this.#id);
     try {
       const recovered = await recover(places);
       if (recovered !== undefined) {
         this.#emit({
           type: 'warning',
-          message: `run ${recovered} had died while publishing ${places.output}; it was finished`,
+          message: `run ${recovered.run_id} had died while publishing ${places.output}; it was finished`,
         });
+        // The same plan has the same output: there is nothing left to do.
+        if (recovered.plan_hash === this.#hash && this.#options.fresh !== true) {
+          const summary = this.#summary(recovered, recovered.ledger.rows);
+          this.#emit({ type: 'finished', summary });
+          return summary;
+        }
         await checkOutput(plan, places);
       }
       return await this.#run(epoch);
@@ -327,6 +334,10 @@ class Execution {
   /** Scores that a later run can go on from stay; after a failed check or a misfit nothing is worth keeping. */
   async #afterFailure(error: unknown): Promise<void> {
     const { staging } = this.#places;
+    // A publication that has begun is finished by the next run from what is staged; and what another run has taken over
+    // is no longer this one's to clear.
+    if (await isPublishing(this.#places)) return;
+    if (error instanceof ColonnadeError && error.code === 'OUTPUT_CONFLICT') return;
     const resumable = !(error instanceof ColonnadeError) || ![3, 64, 75, 78].includes(error.exitCode);
     const keep = resumable && (await finishedShards(this.#plan, this.#hash, staging.shards)).size > 0;
     const leftovers = keep ? [staging.output, staging.quarantine, staging.work, staging.spill] : [staging.root];
@@ -347,7 +358,7 @@ class Execution {
     const elapsed = (performance.now() - this.#clock) / 1000;
     return {
       status: 'done',
-      run_id: this.#id,
+      run_id: manifest.run_id,
       pipeline: this.#plan.name,
       output: this.#places.output,
       manifest: this.#places.manifest,

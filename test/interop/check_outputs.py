@@ -212,7 +212,7 @@ def check_file(check, path, want, reader, task):
 
 
 def check_partition(task, results):
-    """One file a folder, which holds the rows of these values in the order of the source."""
+    """One file a folder, which holds the rows of these values; their order is not promised, so the key puts them in line."""
     output = Path(task['output'])
     check = Check(str(output))
     sink = task['pipeline']['sink']

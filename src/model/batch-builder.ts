@@ -24,13 +24,13 @@ export interface BatchShape {
  * Builds model batches one after the other: `add` until enough rows are there, then `take`.
  *
  * The tensors of a batch that was taken lie in the builder's buffers or in the record batches: they are overwritten by
- * the next `add`, so the model must have run before.
+ * the next `add`, so the model must have run before. Memory of a record batch that goes away before the batch is full
+ * is let go of with `own`.
  */
 export class BatchBuilder {
   readonly #shape: BatchShape;
   readonly #fillers: readonly InputFiller[];
   #rows = 0;
-  #sources: RecordBatch[] = [];
 
   /** @param projection the columns of the record batches, in their order */
   constructor(shape: BatchShape, projection: readonly ProjectedColumn[]) {
@@ -73,7 +73,6 @@ export class BatchBuilder {
     const selection = count === batch.numRows ? undefined : keep;
     for (const filler of this.#fillers) filler.add(batch.data.children, selection, count, this.#rows);
     this.#rows += count;
-    this.#sources.push(batch);
   }
 
   /**
@@ -86,14 +85,17 @@ export class BatchBuilder {
     if (rows === 0) throw new ColonnadeError('INTERNAL', 'a batch without rows was asked for', { phase: 'model' });
     const paddedRows = this.#shape.fixedBatch ? this.#shape.batchSize : rows;
     const feeds = new Map(this.#fillers.map((filler) => [filler.name, filler.tensor(rows, paddedRows)]));
-    const sources = this.#sources;
     this.reset();
-    return { rows, paddedRows, feeds, sources };
+    return { rows, paddedRows, feeds };
+  }
+
+  /** Copies what was only looked at until now: the record batches that were added may lose their memory afterwards. */
+  own(): void {
+    if (this.#rows > 0) for (const filler of this.#fillers) filler.own();
   }
 
   /** Forgets the rows added since the last `take`. */
   reset(): void {
     this.#rows = 0;
-    this.#sources = [];
   }
 }

@@ -3,7 +3,6 @@
  * model for a batch of rows: ONNX Runtime does it for any graph (`session.ts`); a faster one for a kind of model only
  * has to keep this protocol.
  */
-import type { RecordBatch } from 'apache-arrow';
 import type { ElementType, ModelSignature } from '../plan/facts.js';
 
 /** Values of a tensor, row-major. Bools are bytes of 0 and 1; strings are JavaScript strings. */
@@ -38,17 +37,15 @@ export interface ModelBatch {
   readonly paddedRows: number;
   /** One tensor for each model input, by name; the first dimension is `paddedRows`. */
   readonly feeds: ReadonlyMap<string, Tensor>;
-  /** Batches whose memory the tensors point into: held here so that it is not given back while the model reads it. */
-  readonly sources: readonly RecordBatch[];
 }
 
 /**
  * Computes a model's outputs.
  *
- * - `run` is called with one batch at a time; the next call comes after the promise of the last has settled. It may
- *   block the thread for as long as the model takes, and cannot be stopped other than by ending the process.
- * - The tensors of the batch belong to the caller. The engine only reads them, and not after the promise has settled:
- *   the caller may overwrite them for the next batch then.
+ * - `run` blocks the thread for as long as the model takes, and cannot be stopped other than by ending the process. It is
+ *   synchronous because the tensors may lie in memory that DuckDB takes back as soon as the caller returns to it.
+ * - The tensors of the batch belong to the caller. The engine only reads them, and not after it has returned: the caller
+ *   may overwrite them for the next batch then.
  * - The tensors of the result are the engine's gift: they are not touched again by it, not even by a later `run`.
  * - The same batch gives the same bits, whatever was run before it.
  * - After a failed `run` the engine can be used on. After `release` it cannot; `release` may be called twice.
@@ -60,7 +57,7 @@ export interface Engine {
    *
    * @throws ColonnadeError `MODEL_FAILED` when the model cannot score the batch
    */
-  run(batch: ModelBatch): Promise<ReadonlyMap<string, Tensor>>;
+  run(batch: ModelBatch): ReadonlyMap<string, Tensor>;
   release(): Promise<void>;
 }
 

@@ -11,9 +11,11 @@ import {
   isValid,
   missingValue,
   numbersOf,
+  packFloats,
   replaceMissing,
   wrongType,
   type Replacement,
+  type Target,
 } from './gather.js';
 
 /** A column of the record batches, and what its rule puts in place of missing values. */
@@ -61,6 +63,11 @@ export abstract class InputFiller {
       if (this.#view !== undefined) return;
     }
     this.copy(this.#writable(), columns, keep, count, at);
+  }
+
+  /** Copies the rows that were only looked at until now. */
+  own(): void {
+    if (this.#view !== undefined) this.#writable();
   }
 
   /** The rows as a tensor, the last one repeated up to `paddedRows`. */
@@ -124,26 +131,27 @@ export class ScalarFiller extends InputFiller {
     at: number,
   ): void {
     const { type, width } = this.input;
-    const sources = this.#columns.map((column, k) => ({
-      ...column,
-      data: dataOf(columns, column),
-      target: { data: buffer, start: at * width + k, stride: width },
-    }));
+    const sources = this.#columns.map((column) => dataOf(columns, column));
+    const target = (k: number): Target => ({ data: buffer, start: at * width + k, stride: width });
     if (type === 'string') {
-      for (const { data, target, name } of sources) gatherStrings(target, data, keep, count, name);
+      sources.forEach((data, k) => gatherStrings(target(k), data, keep, count, this.#columns[k]!.name));
     } else {
-      const values = sources.map(({ data, name }) => numbersOf(data, type, name));
-      const block = blockRows(width, ARRAYS[type].BYTES_PER_ELEMENT);
-      for (let from = 0; from < count; from += block) {
-        const to = Math.min(from + block, count);
-        for (const [k, source] of sources.entries()) {
-          gatherNumbers(source.target, values[k] as NumericData, keep, from, to);
+      const values = sources.map((data, k) => numbersOf(data, type, this.#columns[k]!.name));
+      if (buffer instanceof Float32Array && keep === undefined) {
+        packFloats(buffer, at * width, values as Float32Array[], count);
+      } else {
+        const block = blockRows(width, ARRAYS[type].BYTES_PER_ELEMENT);
+        for (let from = 0; from < count; from += block) {
+          const to = Math.min(from + block, count);
+          for (const [k, column] of values.entries()) gatherNumbers(target(k), column, keep, from, to);
         }
       }
     }
-    for (const { data, target, replacement, name } of sources) {
-      replaceMissing(target, data, keep, count, replacement, name);
-    }
+    sources.forEach((data, k) => {
+      const { replacement, name } = this.#columns[k]!;
+      if (data.nullCount > 0 || replacesNaN(replacement, type))
+        replaceMissing(target(k), data, keep, count, replacement, name);
+    });
   }
 }
 

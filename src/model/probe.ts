@@ -19,7 +19,7 @@ export interface OutputShape {
   readonly shape: readonly Dimension[];
 }
 
-type Run = (feeds: ReadonlyMap<string, Tensor>) => Promise<ReadonlyMap<string, Tensor>>;
+type Run = (feeds: ReadonlyMap<string, Tensor>) => ReadonlyMap<string, Tensor>;
 
 /** The extent of the first dimension that the inputs fix, if any does. */
 export function fixedBatchOf(inputs: readonly DeclaredTensor[]): number | undefined {
@@ -31,17 +31,14 @@ export function fixedBatchOf(inputs: readonly DeclaredTensor[]): number | undefi
  * Shapes of the outputs that `run` gives for neutral rows. Empty when the model cannot score such rows, which is no
  * fault of it.
  */
-export async function probeOutputs(
-  inputs: readonly DeclaredTensor[],
-  run: Run,
-): Promise<ReadonlyMap<string, OutputShape>> {
+export function probeOutputs(inputs: readonly DeclaredTensor[], run: Run): ReadonlyMap<string, OutputShape> {
   const fixed = fixedBatchOf(inputs);
   const runs: ReadonlyMap<string, Tensor>[] = [];
   try {
     for (const rows of fixed === undefined ? PROBE_ROWS : [fixed]) {
       const feeds = neutralFeeds(inputs, rows);
       if (feeds === undefined) return new Map();
-      runs.push(await run(feeds));
+      runs.push(run(feeds));
     }
   } catch {
     return new Map();

@@ -2,7 +2,9 @@
  * Scoring with ONNX Runtime: the only module that loads it. The library is loaded when the first model is, because that
  * alone takes longer than the start of the whole program.
  */
-import type { InferenceSession, Tensor as OrtTensor, TensorConstructor } from 'onnxruntime-node';
+import { createRequire } from 'node:module';
+import type { OnnxValue, Tensor as OrtTensor, TensorConstructor } from 'onnxruntime-node';
+import type * as OrtBinding from 'onnxruntime-node/dist/binding.js';
 import { ColonnadeError } from '../errors.js';
 import type { ElementType, ModelSignature, OutputSpec, TensorSpec } from '../plan/facts.js';
 import type { Model, ModelBatch, Tensor } from './engine.js';
@@ -43,9 +45,9 @@ export async function openModel(path: string, options: OpenOptions = {}): Promis
     options,
   );
   try {
-    return new OrtModel(session, await signatureOf(graph, session), options.outputs);
+    return new OrtModel(session, signatureOf(graph, session), options.outputs);
   } catch (error) {
-    await session.release();
+    session.release();
     throw error;
   }
 }
@@ -66,8 +68,8 @@ async function reopen(path: string, signature: ModelSignature, options: OpenOpti
   return new OrtModel(session, signature, options.outputs);
 }
 
-async function signatureOf(graph: ModelGraph, session: OrtSession): Promise<ModelSignature> {
-  const probed = await probeOutputs(graph.inputs, (feeds) => session.run(feeds));
+function signatureOf(graph: ModelGraph, session: OrtSession): ModelSignature {
+  const probed = probeOutputs(graph.inputs, (feeds) => session.run(feeds));
   return {
     path: graph.path,
     hash: graph.hash,
@@ -94,18 +96,28 @@ function outputSpec(
   return fits ? { name, type, shape, classes } : { name, type, shape };
 }
 
+/**
+ * ONNX Runtime's own session, in which `run` is synchronous. The session that the package hands out puts every run behind
+ * a `setImmediate`, and the memory of a batch does not wait for that (see `Engine`).
+ */
+type NativeSession = InstanceType<typeof OrtBinding.binding.InferenceSession>;
+
+const here = createRequire(import.meta.url);
+
 /** An ONNX Runtime session on one model, in the program's own terms. */
 class OrtSession {
   readonly #path: string;
-  readonly #session: InferenceSession;
+  readonly #session: NativeSession;
   readonly #Tensor: TensorConstructor;
+  readonly #outputs: readonly OrtBinding.Binding.ValueMetadata[];
   /** External weights: the session may point into them as long as it lives, so they must not be collected. */
   readonly external: unknown;
 
-  private constructor(path: string, session: InferenceSession, tensor: TensorConstructor, external: unknown) {
+  private constructor(path: string, session: NativeSession, tensor: TensorConstructor, external: unknown) {
     this.#path = path;
     this.#session = session;
     this.#Tensor = tensor;
+    this.#outputs = session.outputMetadata;
     this.external = external;
   }
 
@@ -118,9 +130,11 @@ class OrtSession {
     const ort = await import('onnxruntime-node');
     // Every failure is thrown as well; its log would only disturb the program's own lines on stderr.
     ort.env.logLevel = 'fatal';
-    let session: InferenceSession;
+    const { binding, initOrt } = here('onnxruntime-node/dist/binding.js') as typeof OrtBinding;
+    initOrt();
+    const native = new binding.InferenceSession();
     try {
-      session = await ort.InferenceSession.create(bytes, {
+      native.loadModel(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength, {
         executionProviders: ['cpu'],
         intraOpNumThreads: threads,
         interOpNumThreads: 1,
@@ -132,30 +146,30 @@ class OrtSession {
     } catch (error) {
       throw loadError(path, error);
     }
-    const missing = outputs?.find((name) => !session.outputNames.includes(name));
+    const session = new OrtSession(path, native, ort.Tensor, externalData);
+    const names = session.#outputs.map(({ name }) => name);
+    const missing = outputs?.find((name) => !names.includes(name));
     if (missing !== undefined) {
-      await session.release();
-      throw new ColonnadeError(
-        'MODEL_MISMATCH',
-        `${path} has no output ${missing}; it has ${session.outputNames.join(', ')}`,
-        {
-          phase: 'model',
-          hint: 'Take one of the outputs that the model has.',
-        },
-      );
+      session.release();
+      throw new ColonnadeError('MODEL_MISMATCH', `${path} has no output ${missing}; it has ${names.join(', ')}`, {
+        phase: 'model',
+        hint: 'Take one of the outputs that the model has.',
+      });
     }
-    return new OrtSession(path, session, ort.Tensor, externalData);
+    return session;
   }
 
-  /** Runs the graph on the feeds. Throws what ONNX Runtime throws. */
-  async run(feeds: ReadonlyMap<string, Tensor>, fetches?: readonly string[]): Promise<ReadonlyMap<string, Tensor>> {
+  /** Runs the graph on the feeds, for these outputs or all. Throws what ONNX Runtime throws. */
+  run(feeds: ReadonlyMap<string, Tensor>, fetches?: readonly string[]): ReadonlyMap<string, Tensor> {
     const given: Record<string, OrtTensor> = {};
     for (const [name, { type, data, dims }] of feeds) {
       given[name] = new this.#Tensor(type, data, dims);
     }
-    const results = await (fetches === undefined ? this.#session.run(given) : this.#session.run(given, fetches));
+    const names = fetches ?? this.#outputs.map(({ name }) => name);
+    const wanted = Object.fromEntries(names.map((name): [string, OnnxValue | null] => [name, null]));
+    const results = this.#session.run(given, wanted, {});
     const outputs = new Map<string, Tensor>();
-    for (const name of fetches ?? this.#session.outputNames) {
+    for (const name of names) {
       const value = results[name];
       if (value === undefined) throw new Error(`the output ${name} is missing from the result`);
       outputs.set(name, { type: value.type as ElementType, dims: value.dims, data: value.data });
@@ -166,16 +180,14 @@ class OrtSession {
   /** The declared type and shape of an output, or the shape that ONNX Runtime inferred where none is declared. */
   inferred({ name, type, shape }: DeclaredOutput): Pick<TensorSpec, 'type' | 'shape'> {
     if (shape !== undefined) return { type, shape };
-    const metadata = this.#session.outputMetadata.find((output) => output.name === name);
+    const metadata = this.#outputs.find((output) => output.name === name);
     const dims = metadata?.isTensor === true ? metadata.shape : [];
-    return {
-      type,
-      shape: dims.length === 0 ? [null] : dims.map((extent) => (typeof extent === 'number' ? extent : null)),
-    };
+    // ONNX Runtime has -1 for an extent that is not known.
+    return { type, shape: dims.length === 0 ? [null] : dims.map((extent) => (extent < 0 ? null : extent)) };
   }
 
-  async release(): Promise<void> {
-    await this.#session.release();
+  release(): void {
+    this.#session.dispose();
   }
 
   get path(): string {
@@ -196,7 +208,7 @@ class OrtModel implements Model {
     this.#fetches = outputs ?? signature.outputs.map(({ name }) => name);
   }
 
-  async run(batch: ModelBatch): Promise<ReadonlyMap<string, Tensor>> {
+  run(batch: ModelBatch): ReadonlyMap<string, Tensor> {
     const session = this.#session;
     if (session === undefined) {
       throw new ColonnadeError('INTERNAL', `the model ${this.signature.path} was used after its release`, {
@@ -204,17 +216,18 @@ class OrtModel implements Model {
       });
     }
     try {
-      const outputs = await session.run(batch.feeds, this.#fetches);
+      const outputs = session.run(batch.feeds, this.#fetches);
       return batch.paddedRows === batch.rows ? outputs : withoutPadding(outputs, batch);
     } catch (error) {
       throw runError(session.path, batch.rows, error);
     }
   }
 
-  async release(): Promise<void> {
+  release(): Promise<void> {
     const session = this.#session;
     this.#session = undefined;
-    await session?.release();
+    session?.release();
+    return Promise.resolve();
   }
 }
 

@@ -206,7 +206,18 @@ describe('one column', () => {
     const tensor = batch.feeds.get('X')!;
     expect(tensor.dims).toEqual([3]);
     expect((tensor.data as Float64Array).buffer).toBe((data.values as Float64Array).buffer);
-    expect(batch.sources).toHaveLength(1);
+  });
+
+  it('is copied before its memory goes, when the batch is not full by then', () => {
+    const data = column(ARROW.float64, [1, 2, 3]);
+    const builder = new BatchBuilder(shape({ type: 'float64', layout: 'column', rank: 1 }, 10), [projected('float64')]);
+    builder.add(recordBatch([data]));
+    builder.own();
+    (data.values as Float64Array).fill(-1);
+    expect([...(builder.take().feeds.get('X')!.data as Float64Array)]).toEqual([1, 2, 3]);
+    // What was taken is not the builder's any more.
+    builder.own();
+    expect(builder.rows).toBe(0);
   });
 
   it('is copied where it is not, and the source keeps its values', () => {

@@ -35,7 +35,7 @@ export function golden(name: string): { batch: ModelBatch; outputs: Map<string, 
 /** A batch of all rows of the feeds. */
 export function batchOf(feeds: ReadonlyMap<string, Tensor>): ModelBatch {
   const rows = [...feeds.values()][0]!.dims[0]!;
-  return { rows, paddedRows: rows, feeds, sources: [] };
+  return { rows, paddedRows: rows, feeds };
 }
 
 function fromPlain({ type, dims, data }: PlainTensor): Tensor {
@@ -45,6 +45,17 @@ function fromPlain({ type, dims, data }: PlainTensor): Tensor {
     return { type: element, dims, data: ARRAYS[element].from((data as string[]).map(BigInt)) };
   }
   return { type: element, dims, data: ARRAYS[element].from(data.map(Number)) };
+}
+
+/** The error that a call throws, which must be a {@link ColonnadeError}. */
+export function thrown(call: () => unknown): ColonnadeError {
+  try {
+    call();
+  } catch (error) {
+    if (error instanceof ColonnadeError) return error;
+    throw error;
+  }
+  throw new Error('it did not fail');
 }
 
 /** The error that a promise is rejected with, which must be a {@link ColonnadeError}. */

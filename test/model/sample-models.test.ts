@@ -80,7 +80,7 @@ describe('a sample model', () => {
       for (let start = 0; start < golden.rows; start += batchSize) {
         const end = Math.min(start + batchSize, golden.rows);
         for (const batch of features.slice(start, end).batches) builder.add(batch);
-        const outputs = await model.run(builder.take());
+        const outputs = model.run(builder.take());
         for (const column of columns) column.write(outputs.get(column.output.name)!, start, end - start);
       }
 

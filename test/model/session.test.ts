@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Model } from '../../src/model/engine.js';
 import { openModel } from '../../src/model/session.js';
-import { batchOf, fixture, golden, goldens, rejection } from './fixtures.js';
+import { batchOf, fixture, golden, goldens, rejection, thrown } from './fixtures.js';
 
 let folder: string;
 beforeAll(async () => {
@@ -25,7 +25,7 @@ describe('a model gives what Python gives, bit for bit', () => {
   it.each(Object.keys(goldens))('%s', async (name) => {
     const { batch, outputs } = golden(name);
     await using(openModel(fixture(`${name}.onnx`)), async (model) => {
-      const found = await model.run(batch);
+      const found = model.run(batch);
       expect([...found.keys()].sort()).toEqual([...outputs.keys()].sort());
       for (const [output, expected] of outputs) {
         expect(found.get(output), output).toEqual(expected);
@@ -40,7 +40,7 @@ describe('a model gives what Python gives, bit for bit', () => {
       const { batch, outputs } = golden(name);
       await using(openModel(path, { signature }), async (model) => {
         expect(model.signature).toBe(signature);
-        expect(await model.run(batch)).toEqual(outputs);
+        expect(model.run(batch)).toEqual(outputs);
       });
     }
   });
@@ -99,7 +99,7 @@ describe('running', () => {
   it('gives only the outputs that were asked for', async () => {
     const { batch, outputs } = golden('zipmap_int');
     await using(openModel(fixture('zipmap_int.onnx'), { outputs: ['probabilities'] }), async (model) => {
-      const found = await model.run(batch);
+      const found = model.run(batch);
       expect([...found]).toEqual([['probabilities', outputs.get('probabilities')]]);
     });
   });
@@ -113,7 +113,7 @@ describe('running', () => {
   it('cuts off the outputs of rows that fill up a fixed batch', async () => {
     const { batch, outputs } = golden('fixed_batch');
     await using(openModel(fixture('fixed_batch.onnx')), async (model) => {
-      const found = await model.run({ ...batch, rows: 3 });
+      const found = model.run({ ...batch, rows: 3 });
       const expected = outputs.get('Y')!.data as Float32Array;
       expect(found.get('Y')).toEqual({ type: 'float32', dims: [3, 3], data: expected.subarray(0, 9) });
     });
@@ -122,9 +122,9 @@ describe('running', () => {
   it('leaves the outputs of an earlier batch alone when its buffers are used again', async () => {
     const { batch, outputs } = golden('scores_cast');
     await using(openModel(fixture('scores_cast.onnx')), async (model) => {
-      const first = await model.run(batch);
+      const first = model.run(batch);
       (batch.feeds.get('X')!.data as Float32Array).fill(1);
-      await model.run(batch);
+      model.run(batch);
       expect(first).toEqual(outputs);
     });
   });
@@ -133,12 +133,12 @@ describe('running', () => {
     const { batch, outputs } = golden('lookup');
     await using(openModel(fixture('lookup.onnx')), async (model) => {
       const index = { type: 'int64' as const, dims: [2], data: BigInt64Array.of(9n, 99n) };
-      const error = await rejection(model.run(batchOf(new Map([['index', index]]))));
+      const error = thrown(() => model.run(batchOf(new Map([['index', index]]))));
       expect(error).toMatchObject({ code: 'MODEL_FAILED', phase: 'model' });
       expect(error.message).toContain('lookup.onnx failed on a batch of 2 rows');
       expect(error.message).toContain('indices element out of data bounds');
       expect(error.message).not.toContain('\n');
-      expect(await model.run(batch)).toEqual(outputs);
+      expect(model.run(batch)).toEqual(outputs);
     });
   });
 
@@ -146,7 +146,7 @@ describe('running', () => {
     const model = await openModel(fixture('lookup.onnx'));
     await model.release();
     await model.release();
-    expect(await rejection(model.run(golden('lookup').batch))).toMatchObject({ code: 'INTERNAL' });
+    expect(thrown(() => model.run(golden('lookup').batch))).toMatchObject({ code: 'INTERNAL' });
   });
 });
 

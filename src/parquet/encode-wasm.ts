@@ -1,12 +1,11 @@
 /**
- * Encodes the new columns of one row group as Parquet column chunks.
+ * Encodes columns with parquet-wasm (the Rust implementation): it writes each column as a file of one row group, of which
+ * pages, indexes and metadata are taken. Data pages are V1, PLAIN or dictionary; NULLs are definition levels; statistics
+ * hold no NaN.
  *
- *     encodeRowGroup(columns, compression): Promise<EncodedChunk[]>
- *     encodeSchema(fields): Promise<EncodedSchema>
- *
- * parquet-wasm (the Rust implementation) writes each column as a file of one row group, of which pages, indexes and
- * metadata are taken. Data pages are V1, PLAIN or dictionary; NULLs are definition levels; every column is optional,
- * whether it holds a NULL or not, so that the files of a run have one schema. Statistics hold no NaN.
+ *     loadWasmEncoder(compression): Promise<WasmEncoder>
+ *       .column(field, vector): EncodedChunk
+ *       .schema(fields): EncodedSchema
  */
 import {
   Field,
@@ -27,50 +26,19 @@ import { arrowList } from '../plan/arrow-types.js';
 import { ARROW_SCHEMA_KEY } from './arrow-schema.js';
 import { PAGES_ORIGIN, moveColumn, moveOffsetIndex } from './chunks.js';
 import { keyValue, parseFooter, type Footer } from './footer.js';
-import { COLUMN, COMPRESSION_CODECS, FILE } from './format.js';
-import { THRIFT, ThriftList, ThriftStruct } from './thrift.js';
+import type { EncodedChunk, EncodedSchema } from './encode.js';
+import { FILE } from './format.js';
 import { parseThrift } from './thrift-compact.js';
-
-/** A column of a row group: all its rows. */
-export interface OutputVector {
-  readonly name: string;
-  readonly vector: Vector;
-}
-
-/** One column chunk, ready to be put anywhere: its offsets are those of a file in which its pages begin at {@link PAGES_ORIGIN}. */
-export interface EncodedChunk {
-  readonly rows: number;
-  /** Dictionary and data pages; empty for no rows. */
-  readonly pages: Buffer;
-  /** `ColumnMetaData`. */
-  readonly metadata: ThriftStruct;
-  /** `ColumnIndex`; absent for no rows, and where there are no minima and maxima. */
-  readonly columnIndex?: Buffer;
-  /** `OffsetIndex`; absent for no rows. */
-  readonly offsetIndex?: ThriftStruct;
-}
-
-/** What a file of such columns says of them. */
-export interface EncodedSchema {
-  /** `SchemaElement`s, root first. */
-  readonly elements: readonly ThriftStruct[];
-  /** One `ColumnOrder` for each leaf. */
-  readonly columnOrders: ThriftList;
-  /** Base64 of the Arrow schema. */
-  readonly arrowSchema: string;
-  readonly createdBy: string;
-}
 
 function fieldOf(name: string, type: DataType): Field {
   return new Field(name, type instanceof List ? arrowList((type as List<DataType>).valueType) : type, true);
 }
 
 type ParquetWasm = typeof import('parquet-wasm');
-let loading: Promise<ParquetWasm> | undefined;
 
-/** Compiles the WebAssembly once, at first use. */
-function parquetWasm(): Promise<ParquetWasm> {
-  return (loading ??= import('parquet-wasm'));
+/** Compiles the WebAssembly, at the first call. */
+export async function loadWasmEncoder(compression: Compression): Promise<WasmEncoder> {
+  return new WasmEncoder(await import('parquet-wasm'), compression);
 }
 
 /** Rows looked at to guess whether a dictionary pays, and the distinct values among them at which it no longer does. */
@@ -142,65 +110,38 @@ function internal(message: string, cause?: unknown): ColonnadeError {
   return new ColonnadeError('INTERNAL', message, { phase: 'score', cause, hint: 'report it, with the pipeline file' });
 }
 
-/** A chunk of a row group without rows: no pages at all, as Arrow C++ has it. */
-function emptyChunk(schema: EncodedSchema, path: readonly string[], compression: Compression): EncodedChunk {
-  const leaf = schema.elements.at(-1) as ThriftStruct;
-  const text = path.map((part) => Buffer.from(part));
-  const rle = 3;
-  return {
-    rows: 0,
-    pages: Buffer.alloc(0),
-    metadata: new ThriftStruct([
-      { id: COLUMN.type, type: THRIFT.i32, value: leaf.int(1) ?? 0 },
-      { id: COLUMN.encodings, type: THRIFT.list, value: new ThriftList(THRIFT.i32, [rle]) },
-      { id: COLUMN.path, type: THRIFT.list, value: new ThriftList(THRIFT.binary, text) },
-      { id: COLUMN.codec, type: THRIFT.i32, value: COMPRESSION_CODECS[compression] },
-      { id: COLUMN.numValues, type: THRIFT.i64, value: 0 },
-      { id: COLUMN.uncompressedSize, type: THRIFT.i64, value: 0 },
-      { id: COLUMN.compressedSize, type: THRIFT.i64, value: 0 },
-      { id: COLUMN.dataPageOffset, type: THRIFT.i64, value: 0 },
-    ]),
-  };
-}
+export class WasmEncoder {
+  readonly #wasm: ParquetWasm;
+  readonly #compression: Compression;
 
-/**
- * Encodes the columns of one row group, one after the other: no more than one column is held in WebAssembly memory.
- * A vector that comes again is not encoded again; vectors must not change.
- *
- * @throws ColonnadeError `INTERNAL` where a vector has a type that no output has, or the columns differ in length.
- */
-export async function encodeRowGroup(
-  columns: readonly OutputVector[],
-  compression: Compression,
-): Promise<EncodedChunk[]> {
-  const wasm = await parquetWasm();
-  const rows = columns[0]?.vector.length ?? 0;
-  const chunks: EncodedChunk[] = [];
-  for (const { name, vector } of columns) {
-    if (vector.length !== rows)
-      throw internal(`column "${name}" has ${vector.length} rows, others of its row group ${rows}`);
-    const field = fieldOf(name, vector.type as DataType);
-    if (rows === 0) {
-      const path = field.type instanceof List ? [name, 'list', 'element'] : [name];
-      chunks.push(emptyChunk(await encodeSchema([field]), path, compression));
-    } else chunks.push(encodeOnce(wasm, field, vector, compression));
+  constructor(wasm: ParquetWasm, compression: Compression) {
+    this.#wasm = wasm;
+    this.#compression = compression;
   }
-  return chunks;
-}
 
-/** What a vector was encoded as, by name and codec: most row groups share the columns that say that all went well. */
-const encoded = new WeakMap<Vector, Map<string, EncodedChunk>>();
-
-function encodeOnce(wasm: ParquetWasm, field: Field, vector: Vector, compression: Compression): EncodedChunk {
-  const key = `${compression} ${field.name}`;
-  const known = encoded.get(vector) ?? new Map<string, EncodedChunk>();
-  encoded.set(vector, known);
-  let chunk = known.get(key);
-  if (chunk === undefined) {
-    chunk = encodeColumn(wasm, field, vector, compression);
-    known.set(key, chunk);
+  /**
+   * @param vector at least one row.
+   * @throws ColonnadeError `INTERNAL` where it has a type that no output has.
+   */
+  column(field: Field, vector: Vector): EncodedChunk {
+    return encodeColumn(this.#wasm, fieldOf(field.name, vector.type as DataType), vector, this.#compression);
   }
-  return chunk;
+
+  /** What the footer of a file with these columns says of its schema. */
+  schema(fields: readonly Field[]): EncodedSchema {
+    const wasm = this.#wasm;
+    const schema = new Schema([...fields]);
+    const written = wasm.writeParquet(wasm.Table.fromIPCStream(tableToIPC(new Table(schema), 'stream')));
+    const footer = footerOf(
+      Buffer.from(written.buffer, written.byteOffset, written.byteLength),
+      '(schema of the outputs)',
+    );
+    const columnOrders = footer.tree.list(FILE.columnOrders);
+    const arrowSchema = keyValue(footer, ARROW_SCHEMA_KEY);
+    if (columnOrders === undefined || arrowSchema === undefined)
+      throw internal('the encoder left out the order of columns or the Arrow schema');
+    return { elements: footer.tree.structs(FILE.schema), columnOrders, arrowSchema, createdBy: footer.createdBy ?? '' };
+  }
 }
 
 function encodeColumn(wasm: ParquetWasm, field: Field, vector: Vector, compression: Compression): EncodedChunk {
@@ -237,20 +178,4 @@ function encodeColumn(wasm: ParquetWasm, field: Field, vector: Vector, compressi
       ? {}
       : { offsetIndex: moveOffsetIndex(parseThrift(slice(chunk.offsetIndex)).struct, PAGES_ORIGIN - offset) }),
   };
-}
-
-/** What the footer of a file with these columns says of its schema. */
-export async function encodeSchema(fields: readonly Field[]): Promise<EncodedSchema> {
-  const wasm = await parquetWasm();
-  const schema = new Schema([...fields]);
-  const written = wasm.writeParquet(wasm.Table.fromIPCStream(tableToIPC(new Table(schema), 'stream')));
-  const footer = footerOf(
-    Buffer.from(written.buffer, written.byteOffset, written.byteLength),
-    '(schema of the outputs)',
-  );
-  const columnOrders = footer.tree.list(FILE.columnOrders);
-  const arrowSchema = keyValue(footer, ARROW_SCHEMA_KEY);
-  if (columnOrders === undefined || arrowSchema === undefined)
-    throw internal('the encoder left out the order of columns or the Arrow schema');
-  return { elements: footer.tree.structs(FILE.schema), columnOrders, arrowSchema, createdBy: footer.createdBy ?? '' };
 }

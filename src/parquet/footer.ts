@@ -2,6 +2,7 @@
  * The footer of a Parquet file: read, checked and given as a typed view over its Thrift tree.
  *
  *     readFooter(path): Promise<Footer>                    throws ColonnadeError BAD_PARQUET, INPUT_GONE, IO_FAILED
+ *     readFingerprint(path): Promise<Fingerprint>          the same, but for what only parsing would find
  *     parseFooter(bytes, place): Footer                    the same from bytes in memory
  *     topLevelColumns(footer): readonly SchemaNode[]
  *     keyValue(footer, key): string | undefined
@@ -137,6 +138,20 @@ function notParquet(path: string, head: Buffer, size: number): ColonnadeError {
  * `INPUT_GONE`, `IO_FAILED`.
  */
 export async function readFooter(path: string): Promise<Footer> {
+  const { bytes, place } = await readFooterBytes(path);
+  return parseFooter(bytes, place);
+}
+
+/**
+ * Tells whether a file is the one that it was, without parsing its footer.
+ *
+ * @throws ColonnadeError as {@link readFooter}, but for what only parsing would find.
+ */
+export async function readFingerprint(path: string): Promise<Fingerprint> {
+  return (await readFooterBytes(path)).place.fingerprint;
+}
+
+async function readFooterBytes(path: string): Promise<{ readonly bytes: Buffer; readonly place: FooterPlace }> {
   const handle = await openForReading(path);
   try {
     return await readOpenFooter(handle, path);
@@ -145,8 +160,10 @@ export async function readFooter(path: string): Promise<Footer> {
   }
 }
 
-/** {@link readFooter} of a file that is open already. */
-export async function readOpenFooter(handle: FileHandle, path: string): Promise<Footer> {
+async function readOpenFooter(
+  handle: FileHandle,
+  path: string,
+): Promise<{ readonly bytes: Buffer; readonly place: FooterPlace }> {
   const stat = await handle.stat({ bigint: true }).catch((error: unknown) => {
     throw readError(error, path);
   });
@@ -189,7 +206,7 @@ export async function readOpenFooter(handle: FileHandle, path: string): Promise<
     inode: String(stat.ino),
     footerHash: createHash('sha256').update(bytes).digest('hex'),
   };
-  return parseFooter(bytes, { path, size, start, fingerprint });
+  return { bytes, place: { path, size, start, fingerprint } };
 }
 
 /** Where the bytes of a footer come from. */

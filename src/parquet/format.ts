@@ -64,6 +64,7 @@ export const COLUMN = {
   indexPageOffset: 10,
   dictionaryPageOffset: 11,
   statistics: 12,
+  encodingStats: 13,
   bloomOffset: 14,
   bloomLength: 15,
 } as const;
@@ -80,7 +81,16 @@ export const STATISTICS = {
 
 export const KEY_VALUE = { key: 1, value: 2 } as const;
 export const OFFSET_INDEX = { locations: 1 } as const;
-export const PAGE_LOCATION = { offset: 1 } as const;
+export const PAGE_LOCATION = { offset: 1, size: 2, firstRow: 3 } as const;
+export const COLUMN_INDEX = { nullPages: 1, minValues: 2, maxValues: 3, boundaryOrder: 4, nullCounts: 5 } as const;
+export const ENCODING_STATS = { pageType: 1, encoding: 2, count: 3 } as const;
+/** Values of `PageType`, and the fields of a `PageHeader` that belong to them. */
+export const PAGE = { data: 0, dictionary: 2, dataHeader: 5, dictionaryHeader: 7 } as const;
+/** Values of `Encoding` that are written here. */
+export const ENCODING = { plain: 0, rle: 3, rleDictionary: 8 } as const;
+
+/** Values of the deprecated `ConvertedType` beside logical types. */
+export const CONVERTED = { utf8: 0, unsigned8: 11, signed8: 15 } as const;
 
 /** The fields of a union `LogicalType`. */
 export const LOGICAL = {

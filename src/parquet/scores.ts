@@ -1,9 +1,10 @@
 /**
  * The scores of a shard: a small Parquet file of the output columns alone, one row group for each of the shard's.
  *
- *     ScoresWriter.open(path, fields, { compression, metadata? }): Promise<ScoresWriter>
- *       .appendRowGroup(vectors): Promise<void>         all rows of the next row group, a vector for each field
- *       .close(): Promise<WrittenScores>                { path, rows, bytes, sha256 }; on disk when it resolves
+ *     ScoresWriter.open(path, fields, { compression, metadata? }): Promise<ScoresWriter>        or, with an encoder that is there:
+ *     ScoresWriter.create(path, encoder, metadata?): Promise<ScoresWriter>
+ *       .appendRowGroup(vectors): void                  all rows of the next row group, a vector for each field
+ *       .close(): Promise<WrittenScores>                { path, rows, bytes, sha256 }
  *       .abort(): Promise<void>                         closes and removes the file
  *     readScoresFile(path): Promise<ScoresFile>
  *
@@ -19,7 +20,7 @@ import { systemError } from '../system-errors.js';
 import { ARROW_SCHEMA_KEY } from './arrow-schema.js';
 import { Appender } from './blocks.js';
 import { PAGES_ORIGIN, columnChunk, moveColumn, moveOffsetIndex, rowGroup, serializeFooter } from './chunks.js';
-import { encodeRowGroup, encodeSchema, type EncodedChunk, type EncodedSchema } from './encode.js';
+import { loadEncoder, type EncodedChunk, type Encoder } from './encode.js';
 import { CHUNK, FILE, KEY_VALUE, MAGIC } from './format.js';
 import { keyValue, readFooter, topLevelColumns, type ColumnChunk, type Footer } from './footer.js';
 import { typeWords, type SchemaNode } from './schema.js';
@@ -32,7 +33,7 @@ export interface ScoresOptions {
   readonly metadata?: Readonly<Record<string, string>>;
 }
 
-/** A scores file that is complete and on disk. */
+/** A scores file that is complete. */
 export interface WrittenScores {
   readonly path: string;
   readonly rows: number;
@@ -56,31 +57,26 @@ export function keyValueStruct(key: string, value: string): ThriftStruct {
 }
 
 /**
- * Writes one scores file. Open → appendRowGroup … → close, or abort at any point; one call at a time. Between calls it
- * holds the metadata and page indexes of the row groups so far, not their values.
+ * Writes one scores file. Open → appendRowGroup … → close, or abort at any point. What is appended is encoded at once and
+ * written behind the caller's back, in order; then it holds the metadata and page indexes, not the values.
  */
 export class ScoresWriter {
   private readonly path: string;
-  private readonly fields: readonly Field[];
-  private readonly options: ScoresOptions;
-  private readonly schema: EncodedSchema;
+  private readonly metadata: Readonly<Record<string, string>>;
+  private readonly encoder: Encoder;
   private readonly handle: FileHandle;
   private readonly hash: Hash = createHash('sha256');
   private readonly appender: Appender;
   private readonly groups: PendingGroup[] = [];
   private rows = 0;
+  /** Everything that was appended so far, on its way to the operating system. */
+  private writing: Promise<void> = Promise.resolve();
+  private failure: Error | undefined;
 
-  private constructor(
-    path: string,
-    fields: readonly Field[],
-    options: ScoresOptions,
-    schema: EncodedSchema,
-    handle: FileHandle,
-  ) {
+  private constructor(path: string, encoder: Encoder, metadata: Readonly<Record<string, string>>, handle: FileHandle) {
     this.path = path;
-    this.fields = fields;
-    this.options = options;
-    this.schema = schema;
+    this.encoder = encoder;
+    this.metadata = metadata;
     this.handle = handle;
     this.appender = new Appender(handle, path, 0, this.hash);
   }
@@ -92,27 +88,40 @@ export class ScoresWriter {
    * @throws ColonnadeError `DISK_FULL`, `OUTPUT_NOT_WRITABLE`, `IO_FAILED`
    */
   static async open(path: string, fields: readonly Field[], options: ScoresOptions): Promise<ScoresWriter> {
-    const schema = await encodeSchema(fields);
+    return ScoresWriter.create(path, await loadEncoder(fields, options.compression), options.metadata);
+  }
+
+  /** As {@link open}, with an encoder that several files share: what they have in common is encoded once. */
+  static async create(
+    path: string,
+    encoder: Encoder,
+    metadata: Readonly<Record<string, string>> = {},
+  ): Promise<ScoresWriter> {
     let handle: FileHandle;
     try {
       handle = await open(path, 'w');
     } catch (error) {
       throw systemError(error, 'score', 'creating', path);
     }
-    const writer = new ScoresWriter(path, fields, options, schema, handle);
+    const writer = new ScoresWriter(path, encoder, metadata, handle);
     await writer.appender.write(Buffer.from(MAGIC));
     return writer;
   }
 
-  /** @param vectors one for each field, in their order, each with all rows of the row group. */
-  async appendRowGroup(vectors: readonly Vector[]): Promise<void> {
-    if (vectors.length !== this.fields.length) {
-      throw new ColonnadeError('INTERNAL', `${vectors.length} vectors were given for ${this.fields.length} columns`, {
-        phase: 'score',
-      });
-    }
-    const columns = vectors.map((vector, index) => ({ name: (this.fields[index] as Field).name, vector }));
-    const encoded = await encodeRowGroup(columns, this.options.compression);
+  /**
+   * @param vectors one for each field, in their order, each with all rows of the row group.
+   * @throws ColonnadeError where an earlier row group could not be written.
+   */
+  appendRowGroup(vectors: readonly Vector[]): void {
+    if (this.failure !== undefined) throw this.failure;
+    const encoded = this.encoder.rowGroup(vectors);
+    this.writing = this.writing.then(() => this.writeRowGroup(encoded));
+    this.writing.catch((error: unknown) => {
+      this.failure ??= error instanceof Error ? error : new Error(String(error));
+    });
+  }
+
+  private async writeRowGroup(encoded: readonly EncodedChunk[]): Promise<void> {
     const rows = encoded[0]?.rows ?? 0;
     const firstByte = this.appender.position;
     const chunks: PendingGroup['chunks'] = [];
@@ -134,8 +143,9 @@ export class ScoresWriter {
     };
   }
 
-  /** Writes page indexes and footer, and waits for the disk. */
+  /** Writes page indexes and footer. They are not synced: whoever relies on the file later compares its hash. */
   async close(): Promise<WrittenScores> {
+    await this.writing;
     const chunks = this.groups.flatMap((group) => group.chunks);
     const append = async (
       chunk: PendingGroup['chunks'][number],
@@ -154,14 +164,15 @@ export class ScoresWriter {
     for (const chunk of chunks)
       await append(chunk, chunk.offsetIndex, CHUNK.offsetIndexOffset, CHUNK.offsetIndexLength);
     await this.appender.write(serializeFooter(this.footer()));
-    await this.appender.sync();
+    await this.appender.flush();
     const bytes = this.appender.position;
     await this.handle.close();
     return { path: this.path, rows: this.rows, bytes, sha256: this.hash.digest('hex') };
   }
 
   private footer(): ThriftStruct {
-    const { schema, groups } = this;
+    const { groups } = this;
+    const schema = this.encoder.schema();
     const trees = groups.map(({ rows, chunks, firstByte }, index) =>
       rowGroup(
         rows,
@@ -170,7 +181,7 @@ export class ScoresWriter {
         index,
       ),
     );
-    const metadata = { [ARROW_SCHEMA_KEY]: schema.arrowSchema, ...this.options.metadata };
+    const metadata = { [ARROW_SCHEMA_KEY]: schema.arrowSchema, ...this.metadata };
     const entries = Object.entries(metadata).map(([key, value]) => keyValueStruct(key, value));
     return new ThriftStruct([
       { id: FILE.version, type: THRIFT.i32, value: 1 },
@@ -185,6 +196,7 @@ export class ScoresWriter {
 
   /** Gives the file up. Never throws: it is called while another error is on its way. */
   async abort(): Promise<void> {
+    await this.writing.catch(() => undefined);
     await this.handle.close().catch(() => undefined);
     await rm(this.path, { force: true }).catch(() => undefined);
   }

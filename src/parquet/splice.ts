@@ -2,7 +2,7 @@
  * Appends columns to a Parquet file without touching the others.
  *
  *     planSplice(footer, columns): { prefixBytes }                              what is copied as it is
- *     finishSplice({ source, destination, scores, columns, metadata, hash? }): Promise<{ bytes }>
+ *     finishSplice({ source, destination, scores, columns, metadata, hash? }): Promise<{ bytes, rows }>
  *     spliceFile({ source, destination, scores, columns, metadata }): Promise<{ bytes, sha256 }>      copy and finish at once
  *
  * The new file:
@@ -155,7 +155,7 @@ async function scoresSchema(
  * @throws ColonnadeError as {@link planSplice}; `LEDGER_UNBALANCED` where rows of scores and source differ; `DISK_FULL`,
  * `OUTPUT_NOT_WRITABLE`, `IO_FAILED`.
  */
-export async function finishSplice(options: SpliceOptions): Promise<{ readonly bytes: number }> {
+export async function finishSplice(options: SpliceOptions): Promise<{ readonly bytes: number; readonly rows: number }> {
   const { source, destination, columns, hash } = options;
   const { prefixBytes } = planSplice(source, columns);
   const opened: FileHandle[] = [];
@@ -181,8 +181,9 @@ export async function finishSplice(options: SpliceOptions): Promise<{ readonly b
   } finally {
     for (const handle of opened) await handle.close();
   }
-  const written = await readFooter(destination);
-  return { bytes: written.size };
+  // Counted by reading what was written, not taken from what was meant to be.
+  const { size, rows } = await readFooter(destination);
+  return { bytes: size, rows };
 }
 
 async function openPrefix(path: string, bytes: number): Promise<FileHandle> {

@@ -48,7 +48,7 @@ export async function writeScores(
     const scores = `${path}.${paths.length}`;
     const writer = await ScoresWriter.open(scores, SCORE_FIELDS, { compression });
     for (const group of groups.slice(from, from + share)) {
-      await writer.appendRowGroup(SCORE_FIELDS.map((field) => scoreVector(field, row, group.rows)));
+      writer.appendRowGroup(SCORE_FIELDS.map((field) => scoreVector(field, row, group.rows)));
       row += group.rows;
     }
     await writer.close();

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { COMPRESSIONS } from '../../src/pipeline/pipeline.js';
 import { ELEMENT_TYPES } from '../../src/plan/facts.js';
 import { outputField } from '../../src/plan/arrow-types.js';
-import { encodeRowGroup } from '../../src/parquet/encode.js';
+import { loadEncoder } from '../../src/parquet/encode.js';
 import { readFooter } from '../../src/parquet/footer.js';
 import { COLUMN } from '../../src/parquet/format.js';
 import { columnRange } from '../../src/parquet/statistics.js';
@@ -35,7 +35,7 @@ describe('a scores file', () => {
       compression: 'zstd',
       metadata: { 'colonnade.shard': '3' },
     });
-    await writer.appendRowGroup(
+    writer.appendRowGroup(
       fields.map((field) => {
         const [kind, type] = field.name.split('_') as [string, string];
         const values = [0, 1, 2, 3].map((row) =>
@@ -76,7 +76,7 @@ describe('a scores file', () => {
 
   it.each(COMPRESSIONS)('can be compressed: %s', async (compression) => {
     const writer = await ScoresWriter.open(shop.path(`${compression}.parquet`), SCORE_FIELDS, { compression });
-    await writer.appendRowGroup(SCORE_FIELDS.map((field) => scoreVector(field, 0, 3000)));
+    writer.appendRowGroup(SCORE_FIELDS.map((field) => scoreVector(field, 0, 3000)));
     const { path } = await writer.close();
     const codec = { none: 'UNCOMPRESSED', snappy: 'SNAPPY', gzip: 'GZIP', zstd: 'ZSTD', lz4: 'LZ4_RAW' }[compression];
     expect(new Set((await readFooter(path)).rowGroups[0]!.chunks.map((chunk) => chunk.codec))).toEqual(
@@ -95,7 +95,7 @@ describe('a scores file', () => {
     const sizes = [0, 5000, 0, 1, 0];
     let row = 0;
     for (const rows of sizes) {
-      await writer.appendRowGroup(SCORE_FIELDS.map((field) => scoreVector(field, row, rows)));
+      writer.appendRowGroup(SCORE_FIELDS.map((field) => scoreVector(field, row, rows)));
       row += rows;
     }
     const { path } = await writer.close();
@@ -115,7 +115,7 @@ describe('a scores file', () => {
     const writer = await ScoresWriter.open(shop.path('pieces.parquet'), [outputField('p', 'float32', false)], {
       compression: 'snappy',
     });
-    await writer.appendRowGroup([whole.slice(10, 500).concat(whole.slice(900))]);
+    writer.appendRowGroup([whole.slice(10, 500).concat(whole.slice(900))]);
     const { path } = await writer.close();
     const [[count, first, last]] = (await shop.rows(`select count(*)::int, min(p), max(p) from '${path}'`)) as [
       [number, number, number],
@@ -127,7 +127,7 @@ describe('a scores file', () => {
   it('is the same bytes for the same values', async () => {
     const write = async (name: string): Promise<string> => {
       const writer = await ScoresWriter.open(shop.path(name), SCORE_FIELDS, { compression: 'snappy' });
-      await writer.appendRowGroup(SCORE_FIELDS.map((field) => scoreVector(field, 0, 2000)));
+      writer.appendRowGroup(SCORE_FIELDS.map((field) => scoreVector(field, 0, 2000)));
       return (await writer.close()).sha256;
     };
     expect(await write('same-1.parquet')).toBe(await write('same-2.parquet'));
@@ -135,7 +135,7 @@ describe('a scores file', () => {
 
   it('is gone after it was given up', async () => {
     const writer = await ScoresWriter.open(shop.path('gone.parquet'), SCORE_FIELDS, { compression: 'snappy' });
-    await writer.appendRowGroup(SCORE_FIELDS.map((field) => scoreVector(field, 0, 10)));
+    writer.appendRowGroup(SCORE_FIELDS.map((field) => scoreVector(field, 0, 10)));
     await writer.abort();
     expect(existsSync(shop.path('gone.parquet'))).toBe(false);
   });
@@ -162,8 +162,8 @@ describe('an encoded chunk', () => {
     const writer = await ScoresWriter.open(shop.path('nan.parquet'), [outputField('p', 'float32', false)], {
       compression: 'snappy',
     });
-    await writer.appendRowGroup([makeVector(Float32Array.of(NaN, 3, NaN, -2))]);
-    await writer.appendRowGroup([makeVector(Float32Array.of(NaN, NaN))]);
+    writer.appendRowGroup([makeVector(Float32Array.of(NaN, 3, NaN, -2))]);
+    writer.appendRowGroup([makeVector(Float32Array.of(NaN, NaN))]);
     const footer = await readFooter((await writer.close()).path);
     expect(columnRange({ ...footer, rowGroups: footer.rowGroups.slice(0, 1) }, footer.schema.children[0]!)).toEqual({
       min: -2,
@@ -176,20 +176,17 @@ describe('an encoded chunk', () => {
   it('has a dictionary where values repeat, and none for scores', async () => {
     const few = makeVector(new Float32Array(20_000).map((_, index) => index % 5));
     const many = makeVector(new Float32Array(20_000).map((_, index) => Math.fround(Math.sin(index))));
-    const [dictionary, plain] = await encodeRowGroup(
-      [
-        { name: 'few', vector: few },
-        { name: 'many', vector: many },
-      ],
-      'snappy',
-    );
+    const fields = ['few', 'many'].map((name) => outputField(name, 'float32', false));
+    const [dictionary, plain] = (await loadEncoder(fields, 'snappy')).rowGroup([few, many]);
     expect(dictionary!.metadata.has(COLUMN.dictionaryPageOffset)).toBe(true);
     expect(plain!.metadata.has(COLUMN.dictionaryPageOffset)).toBe(false);
     expect(dictionary!.pages.length * 10).toBeLessThan(plain!.pages.length);
   });
 
   it('is refused when its columns differ in length', async () => {
-    const columns = [4, 5].map((rows, index) => ({ name: `c${index}`, vector: makeVector(new Float32Array(rows)) }));
-    await expect(encodeRowGroup(columns, 'none')).rejects.toThrow(/5 rows, others of its row group 4/);
+    const fields = ['a', 'b'].map((name) => outputField(name, 'float32', false));
+    const encoder = await loadEncoder(fields, 'none');
+    const vectors = [4, 5].map((rows) => makeVector(new Float32Array(rows)));
+    expect(() => encoder.rowGroup(vectors)).toThrow(/5 rows, others of its row group 4/);
   });
 });

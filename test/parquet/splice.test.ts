@@ -85,7 +85,7 @@ describe('a spliced file', () => {
     const scores = shop.path('again.scores');
     const writer = await ScoresWriter.open(scores, [outputField('again', 'float64', false)], { compression: 'zstd' });
     for (const group of first.rowGroups)
-      await writer.appendRowGroup([scoreVector(outputField('prediction', 'float64', false), 0, group.rows)]);
+      writer.appendRowGroup([scoreVector(outputField('prediction', 'float64', false), 0, group.rows)]);
     await writer.close();
     const destination = shop.path('again.parquet');
     await spliceFile({

@@ -1,0 +1,296 @@
+/**
+ * Encodes the rows of one scalar column as a Parquet column chunk: data pages V1, PLAIN or dictionary, NULLs as definition
+ * levels, statistics without NaN, a page index.
+ *
+ *     encodeColumn(name, column, compression): EncodedChunk
+ *
+ * @see https://github.com/apache/parquet-format/blob/master/README.md
+ */
+import { gzipSync } from 'node:zlib';
+import { PAGES_ORIGIN } from './chunks.js';
+import type { EncodedChunk } from './encode.js';
+import {
+  COLUMN,
+  COLUMN_INDEX,
+  COMPRESSION_CODECS,
+  ENCODING,
+  ENCODING_STATS,
+  OFFSET_INDEX,
+  PAGE,
+  PAGE_LOCATION,
+  PHYSICAL_TYPES,
+  STATISTICS,
+} from './format.js';
+import { bitWidth, encodeHybrid } from './hybrid.js';
+import { compressSnappy } from './snappy.js';
+import { THRIFT, ThriftList, ThriftStruct, thriftText, type ThriftField, type ThriftValue } from './thrift.js';
+import { serializeThrift } from './thrift-compact.js';
+import { MOST_DISTINCT, type Bounds, type StoredColumn, type StoredValues } from './values.js';
+
+/** Codecs that pages are compressed with here. */
+export type PageCompression = 'none' | 'snappy' | 'gzip';
+
+const COMPRESS: Readonly<Record<PageCompression, (bytes: Uint8Array) => Uint8Array>> = {
+  none: (bytes) => bytes,
+  snappy: compressSnappy,
+  gzip: (bytes) => gzipSync(bytes),
+};
+
+/** Rows of a page: small enough that skipping by page index pays, as with other writers. */
+const PAGE_ROWS = 20_480;
+
+/** Values looked at to guess whether a dictionary pays, and the distinct ones among them at which it no longer does. */
+const SAMPLE = 1024;
+const FEW_VALUES = 128;
+
+interface Page {
+  /** Header and body. */
+  readonly bytes: Uint8Array;
+  readonly uncompressed: number;
+  readonly firstRow: number;
+  readonly nulls: number;
+  readonly values: number;
+  readonly bounds: Bounds | undefined;
+}
+
+/** @param column at least one row. */
+export function encodeColumn(name: string, column: StoredColumn, compression: PageCompression): EncodedChunk {
+  const { rows, present, values } = column;
+  const dictionary = buildDictionary(values);
+  const pages: Page[] = [];
+  for (let row = 0, at = 0; row < rows;) {
+    const end = Math.min(rows, row + PAGE_ROWS);
+    const count = present === undefined ? end - row : countPresent(present, row, end);
+    pages.push(dataPage(column, row, end, at, at + count, dictionary, compression));
+    row = end;
+    at += count;
+  }
+  const first = dictionary === undefined ? undefined : dictionaryPage(dictionary, compression);
+  const parts =
+    first === undefined ? pages.map(({ bytes }) => bytes) : [first.bytes, ...pages.map(({ bytes }) => bytes)];
+  const bytes = Buffer.concat(parts);
+  const uncompressed = pages.reduce((sum, page) => sum + page.uncompressed, first?.uncompressed ?? 0);
+  const dataPages = PAGES_ORIGIN + (first?.bytes.length ?? 0);
+  const columnIndex = indexColumn(pages);
+  const encoding = dictionary === undefined ? ENCODING.plain : ENCODING.rleDictionary;
+  const metadata = struct(
+    [COLUMN.type, THRIFT.i32, PHYSICAL_TYPES.indexOf(values.physical)],
+    [
+      COLUMN.encodings,
+      THRIFT.list,
+      new ThriftList(
+        THRIFT.i32,
+        dictionary === undefined ? [ENCODING.plain, ENCODING.rle] : [ENCODING.plain, ENCODING.rle, encoding],
+      ),
+    ],
+    [COLUMN.path, THRIFT.list, new ThriftList(THRIFT.binary, [thriftText(name)])],
+    [COLUMN.codec, THRIFT.i32, COMPRESSION_CODECS[compression]],
+    [COLUMN.numValues, THRIFT.i64, rows],
+    [COLUMN.uncompressedSize, THRIFT.i64, uncompressed],
+    [COLUMN.compressedSize, THRIFT.i64, bytes.length],
+    [COLUMN.dataPageOffset, THRIFT.i64, dataPages],
+    ...(dictionary === undefined ? [] : [[COLUMN.dictionaryPageOffset, THRIFT.i64, PAGES_ORIGIN] as const]),
+    [COLUMN.statistics, THRIFT.struct, statistics(pages, values)],
+    [
+      COLUMN.encodingStats,
+      THRIFT.list,
+      new ThriftList(THRIFT.struct, [
+        ...(dictionary === undefined ? [] : [encodingCount(PAGE.dictionary, ENCODING.plain, 1)]),
+        encodingCount(PAGE.data, encoding, pages.length),
+      ]),
+    ],
+  );
+  return {
+    rows,
+    pages: bytes,
+    metadata,
+    ...(columnIndex === undefined ? {} : { columnIndex }),
+    offsetIndex: indexOffsets(pages, dataPages),
+  };
+}
+
+interface Dictionary {
+  readonly values: StoredValues;
+  readonly indices: Uint16Array;
+  /** Where each distinct value stands first. */
+  readonly firsts: readonly number[];
+}
+
+/** A dictionary where it pays: scores are mostly distinct, and then looking for equal ones would cost more than the rest. */
+function buildDictionary(values: StoredValues): Dictionary | undefined {
+  if (values.length === 0) return undefined;
+  const isFloat = values.physical === 'FLOAT' || values.physical === 'DOUBLE';
+  if (isFloat && !hasFewValues(values)) return undefined;
+  const found = values.indices(Math.min(MOST_DISTINCT, Math.max(1, values.length >> 1)));
+  return found === undefined ? undefined : { values, ...found };
+}
+
+function hasFewValues(values: StoredValues): boolean {
+  const step = Math.max(1, Math.floor(values.length / SAMPLE));
+  const seen = new Set<string>();
+  for (let at = 0; at < values.length && seen.size <= FEW_VALUES; at += step)
+    seen.add(Buffer.from(values.plain(at, at + 1)).toString('latin1'));
+  return seen.size <= FEW_VALUES;
+}
+
+function countPresent(present: Uint8Array, from: number, to: number): number {
+  let count = 0;
+  for (let row = from; row < to; row += 1) count += present[row]!;
+  return count;
+}
+
+/** Rows `[row, end)`, whose values are `[from, to)`. */
+function dataPage(
+  { present, values }: StoredColumn,
+  row: number,
+  end: number,
+  from: number,
+  to: number,
+  dictionary: Dictionary | undefined,
+  compression: PageCompression,
+): Page {
+  const levels = present === undefined ? allPresent(end - row) : encodeHybrid(present, row, end, 1);
+  const content =
+    dictionary === undefined
+      ? values.plain(from, to)
+      : encodedIndices(dictionary.indices, from, to, bitWidth(dictionary.firsts.length));
+  const body = Buffer.allocUnsafe(4 + levels.length + content.length);
+  body.writeUInt32LE(levels.length, 0);
+  body.set(levels, 4);
+  body.set(content, 4 + levels.length);
+  const header = struct(
+    [1, THRIFT.i32, end - row],
+    [2, THRIFT.i32, dictionary === undefined ? ENCODING.plain : ENCODING.rleDictionary],
+    [3, THRIFT.i32, ENCODING.rle],
+    [4, THRIFT.i32, ENCODING.rle],
+  );
+  return {
+    ...page(PAGE.data, PAGE.dataHeader, header, body, compression),
+    firstRow: row,
+    nulls: end - row - (to - from),
+    values: to - from,
+    bounds: values.bounds(from, to),
+  };
+}
+
+/** Definition levels of rows without NULL: one run. */
+function allPresent(rows: number): Uint8Array {
+  const bytes: number[] = [];
+  let rest = rows * 2;
+  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes.push((rest & 0x7f) | 0x80);
+  return Uint8Array.from([...bytes, rest, 1]);
+}
+
+function encodedIndices(indices: Uint16Array, from: number, to: number, width: number): Uint8Array {
+  return Buffer.concat([Buffer.of(width), encodeHybrid(indices, from, to, width)]);
+}
+
+function dictionaryPage({ values, firsts }: Dictionary, compression: PageCompression) {
+  const header = struct([1, THRIFT.i32, firsts.length], [2, THRIFT.i32, ENCODING.plain], [3, THRIFT.true, false]);
+  return page(PAGE.dictionary, PAGE.dictionaryHeader, header, values.pick(firsts), compression);
+}
+
+function page(
+  type: number,
+  headerField: number,
+  header: ThriftStruct,
+  body: Uint8Array,
+  compression: PageCompression,
+): { readonly bytes: Uint8Array; readonly uncompressed: number } {
+  const compressed = COMPRESS[compression](body);
+  const head = serializeThrift(
+    struct(
+      [1, THRIFT.i32, type],
+      [2, THRIFT.i32, body.length],
+      [3, THRIFT.i32, compressed.length],
+      [headerField, THRIFT.struct, header],
+    ),
+  );
+  return { bytes: Buffer.concat([head, compressed]), uncompressed: head.length + body.length };
+}
+
+/** Least and greatest of all pages; none where a page has values and no bounds, or the bounds could not be compared. */
+function statistics(pages: readonly Page[], values: StoredValues): ThriftStruct {
+  const nulls = pages.reduce((sum, each) => sum + each.nulls, 0);
+  const bounds = values.bounds(0, values.length);
+  if (bounds === undefined) return struct([STATISTICS.nullCount, THRIFT.i64, nulls]);
+  return struct(
+    [STATISTICS.nullCount, THRIFT.i64, nulls],
+    [STATISTICS.maxValue, THRIFT.binary, bounds.max],
+    [STATISTICS.minValue, THRIFT.binary, bounds.min],
+    [STATISTICS.maxExact, THRIFT.true, bounds.maxExact],
+    [STATISTICS.minExact, THRIFT.true, bounds.minExact],
+  );
+}
+
+/** `ColumnIndex`; undefined where a page with values has no bounds, which it has no way to say. */
+function indexColumn(pages: readonly Page[]): Buffer | undefined {
+  if (pages.some(({ values, bounds }) => values > 0 && bounds === undefined)) return undefined;
+  const none = new Uint8Array(0);
+  const unordered = 0;
+  return serializeThrift(
+    struct(
+      // In a list, 1 is true and 2 is false.
+      [
+        COLUMN_INDEX.nullPages,
+        THRIFT.list,
+        new ThriftList(
+          THRIFT.false,
+          pages.map(({ values }) => (values === 0 ? 1 : 2)),
+        ),
+      ],
+      [
+        COLUMN_INDEX.minValues,
+        THRIFT.list,
+        new ThriftList(
+          THRIFT.binary,
+          pages.map(({ bounds }) => bounds?.min ?? none),
+        ),
+      ],
+      [
+        COLUMN_INDEX.maxValues,
+        THRIFT.list,
+        new ThriftList(
+          THRIFT.binary,
+          pages.map(({ bounds }) => bounds?.max ?? none),
+        ),
+      ],
+      [COLUMN_INDEX.boundaryOrder, THRIFT.i32, unordered],
+      [
+        COLUMN_INDEX.nullCounts,
+        THRIFT.list,
+        new ThriftList(
+          THRIFT.i64,
+          pages.map(({ nulls }) => nulls),
+        ),
+      ],
+    ),
+  );
+}
+
+/** `OffsetIndex` of pages of which the first lies at `start`. */
+function indexOffsets(pages: readonly Page[], start: number): ThriftStruct {
+  let offset = start;
+  const locations = pages.map(({ bytes, firstRow }) => {
+    const location = struct(
+      [PAGE_LOCATION.offset, THRIFT.i64, offset],
+      [PAGE_LOCATION.size, THRIFT.i32, bytes.length],
+      [PAGE_LOCATION.firstRow, THRIFT.i64, firstRow],
+    );
+    offset += bytes.length;
+    return location;
+  });
+  return struct([OFFSET_INDEX.locations, THRIFT.list, new ThriftList(THRIFT.struct, locations)]);
+}
+
+function encodingCount(pageType: number, encoding: number, count: number): ThriftStruct {
+  return struct(
+    [ENCODING_STATS.pageType, THRIFT.i32, pageType],
+    [ENCODING_STATS.encoding, THRIFT.i32, encoding],
+    [ENCODING_STATS.count, THRIFT.i32, count],
+  );
+}
+
+function struct(...fields: readonly (readonly [id: number, type: number, value: ThriftValue])[]): ThriftStruct {
+  return new ThriftStruct(fields.map(([id, type, value]): ThriftField => ({ id, type, value })));
+}

@@ -16,19 +16,22 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** Writes a file whole: a reader sees the old content or the new, never a part. */
-export async function writeWhole(path: string, text: string): Promise<void> {
+/**
+ * Writes a file whole: a reader sees the old content or the new, never a part.
+ * @param sync false for what may be missing or damaged after a power cut, as its reader would notice.
+ */
+export async function writeWhole(path: string, text: string, { sync = true } = {}): Promise<void> {
   const temporary = `${path}.${process.pid}.tmp`;
   try {
     const handle = await open(temporary, 'w');
     try {
       await handle.writeFile(text);
-      await handle.sync();
+      if (sync) await handle.sync();
     } finally {
       await handle.close();
     }
     await rename(temporary, path);
-    await syncFolder(dirname(path));
+    if (sync) await syncFolder(dirname(path));
   } catch (error) {
     await rm(temporary, { force: true });
     throw systemError(error, 'commit', 'writing', path);

@@ -1,6 +1,6 @@
 /** Makes sure that what was read is what was planned with. */
 import { ColonnadeError } from '../errors.js';
-import { readFooter } from '../parquet/footer.js';
+import { readFingerprint } from '../parquet/footer.js';
 import type { Plan } from '../plan/plan.js';
 
 /**
@@ -11,7 +11,7 @@ export async function checkInputs(plan: Plan): Promise<void> {
   for (const { path, fingerprint } of plan.files) {
     let now;
     try {
-      now = (await readFooter(path)).fingerprint;
+      now = await readFingerprint(path);
     } catch (error) {
       if (error instanceof ColonnadeError && error.code === 'BAD_PARQUET')
         throw changed(path, 'it is no whole Parquet file any more', error);

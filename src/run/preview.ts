@@ -6,11 +6,10 @@ import { openModel } from '../model/session.js';
 import type { Pipeline } from '../pipeline/pipeline.js';
 import { ROW_STATUS, type Plan, type PlannedFile } from '../plan/plan.js';
 import { quoteIdentifier } from '../plan/sql.js';
-import type { RowGroupScores } from '../score/row-group-scores.js';
-import { scoreShard } from '../score/shard.js';
+import { ShardScorer } from '../score/shard.js';
 import { openDatabase, type Database } from '../source/database.js';
 import { ROW_NUMBER, scanSql } from '../source/scan.js';
-import { readSlices } from '../source/slices.js';
+import { openScanner, type Scanner } from '../source/scanner.js';
 import type { Model } from '../model/engine.js';
 import type { Preview } from './events.js';
 import { preparePlan } from './prepare.js';
@@ -40,15 +39,17 @@ export async function previewRows(pipeline: Pipeline, count: number): Promise<Pr
     }),
     openModel(plan.model.path, { signature: plan.model.signature }),
   ]);
+  const scanner = await openScanner(database, plan.projection);
   try {
     const rows: unknown[][] = [];
     for (const file of plan.files) {
       if (rows.length >= count) break;
-      rows.push(...(await previewFile(plan, file, Math.min(file.rows, count - rows.length), database, model)));
+      rows.push(...(await previewFile(plan, file, Math.min(file.rows, count - rows.length), database, scanner, model)));
     }
     return { columns, rows };
   } finally {
     await model.release();
+    scanner.close();
     await database.close();
   }
 }
@@ -58,6 +59,7 @@ async function previewFile(
   file: PlannedFile,
   rows: number,
   database: Database,
+  scanner: Scanner,
   model: Model,
 ): Promise<unknown[][]> {
   if (rows === 0) return [];
@@ -70,20 +72,13 @@ async function previewFile(
   };
   const shard = { index: 0, file: 0, rowGroups: [0, 1] as const, firstRow: 0, rows };
   let values: Vector[] = [];
-  const slices = readSlices(database, {
-    file,
-    hiveTypes: plan.hiveTypes,
-    projection: plan.projection,
-    ranges: [{ firstRow: 0, rows }],
-  });
-  const parts = async function* (): AsyncGenerator<{ firstRow: number; batch: import('apache-arrow').RecordBatch }> {
-    for await (const slice of slices) yield* slice.batches;
-  };
-  await scoreShard(head, shard, parts(), model, {
-    appendRowGroup: (group: RowGroupScores) => {
+  const scorer = new ShardScorer(head, shard, model, {
+    appendRowGroup: (group) => {
       values = group.finish();
     },
   });
+  await scanner.scan({ file, hiveTypes: plan.hiveTypes, firstRow: 0, rows }, (part) => scorer.add(part));
+  scorer.finish();
   const outputs = values.slice(0, plan.outputs.length);
   const [status, reason] = values.slice(plan.outputs.length) as [Vector, Vector];
   const shown = [

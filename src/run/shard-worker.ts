@@ -9,15 +9,19 @@ import type { StagingPlaces } from '../commit/places.js';
 import { ColonnadeError } from '../errors.js';
 import { openModel } from '../model/session.js';
 import type { Model } from '../model/engine.js';
+import { loadEncoder, type Encoder } from '../parquet/encode.js';
 import { ScoresWriter } from '../parquet/scores.js';
 import type { Plan } from '../plan/plan.js';
-import { scoresFields, type RowGroupScores } from '../score/row-group-scores.js';
-import { scoreShard, type ShardCounts } from '../score/shard.js';
+import { scoresFields } from '../score/row-group-scores.js';
+import { ShardScorer, type ShardCounts } from '../score/shard.js';
 import { openDatabase, type Database } from '../source/database.js';
-import { readSlices, sliceRanges } from '../source/slices.js';
+import { openScanner, type Scanner } from '../source/scanner.js';
 import { shardFiles } from './shard-files.js';
 
-/** A shard that is done: its scores are on disk. Also the content of the shard's manifest. */
+/**
+ * A shard that is done. Also the content of the shard's manifest. Neither it nor the scores are synced: after a power cut
+ * one of them may be missing or damaged, which size and hash tell, and the shard is scored again.
+ */
 export interface ShardResult {
   readonly shard: number;
   readonly planHash: string;
@@ -48,7 +52,7 @@ export interface ShardWorker {
 /** Opens database and model in this process. */
 export async function openLocalWorker(task: WorkerTask, signal?: AbortSignal): Promise<ShardWorker> {
   const { plan, staging } = task;
-  const [database, model] = await Promise.all([
+  const [database, model, encoder] = await Promise.all([
     openDatabase({
       memoryLimit: Math.round(plan.run.memory * DATABASE_SHARE),
       threads: task.threads,
@@ -60,43 +64,63 @@ export async function openLocalWorker(task: WorkerTask, signal?: AbortSignal): P
       signature: plan.model.signature,
       outputs: [...new Set(plan.outputs.map(({ from }) => from))],
     }),
+    loadEncoder(scoresFields(plan.outputs), plan.sink.compression),
   ]);
-  return new LocalWorker(task, database, model, signal);
+  const scanner = await openScanner(database, plan.projection);
+  return new LocalWorker(task, { database, scanner, model, encoder }, signal);
 }
 
 /** Share of `run.memory` that DuckDB may use; the rest is for batches, tensors and scores. */
 const DATABASE_SHARE = 0.75;
 
+/** What a worker has open. */
+interface Tools {
+  readonly database: Database;
+  readonly scanner: Scanner;
+  readonly model: Model;
+  readonly encoder: Encoder;
+}
+
 class LocalWorker implements ShardWorker {
   readonly #task: WorkerTask;
-  readonly #database: Database;
-  readonly #model: Model;
+  readonly #tools: Tools;
   readonly #signal: AbortSignal | undefined;
 
-  constructor(task: WorkerTask, database: Database, model: Model, signal: AbortSignal | undefined) {
+  constructor(task: WorkerTask, tools: Tools, signal: AbortSignal | undefined) {
     this.#task = task;
-    this.#database = database;
-    this.#model = model;
+    this.#tools = tools;
     this.#signal = signal;
   }
 
   async score(index: number, onRows: (rows: number) => void): Promise<ShardResult> {
     const { plan, planHash, staging } = this.#task;
+    const { scanner, model, encoder } = this.#tools;
     const shard = plan.shards[index]!;
     const file = plan.files[shard.file]!;
     const { scores, manifest } = shardFiles(staging.shards, index);
     // An attempt that is given up must never leave a file under the name of a whole one.
     const draft = `${scores}.${process.pid}.tmp`;
-    const writer = await ScoresWriter.open(draft, scoresFields(plan.outputs), { compression: plan.sink.compression });
+    const writer = await ScoresWriter.create(draft, encoder);
     try {
-      const counts = await scoreShard(
+      const scorer = new ShardScorer(
         plan,
         shard,
-        this.#parts(index),
-        this.#model,
-        { appendRowGroup: (group: RowGroupScores) => writer.appendRowGroup(group.finish()) },
-        { onRows, ...(this.#signal === undefined ? {} : { signal: this.#signal }) },
+        model,
+        { appendRowGroup: (group) => writer.appendRowGroup(group.finish()) },
+        { onRows },
       );
+      const { firstRow, rows } = shard;
+      await scanner.scan(
+        {
+          file,
+          hiveTypes: plan.hiveTypes,
+          firstRow,
+          rows,
+          ...(this.#signal === undefined ? {} : { signal: this.#signal }),
+        },
+        (part) => scorer.add(part),
+      );
+      const counts = scorer.finish();
       const written = await writer.close();
       if (written.rows !== shard.rows) {
         throw new ColonnadeError(
@@ -112,7 +136,7 @@ class LocalWorker implements ShardWorker {
         counts,
         scores: { bytes: written.bytes, sha256: written.sha256 },
       };
-      await writeWhole(manifest, JSON.stringify(result));
+      await writeWhole(manifest, JSON.stringify(result), { sync: false });
       return result;
     } catch (error) {
       await writer.abort();
@@ -121,23 +145,10 @@ class LocalWorker implements ShardWorker {
     }
   }
 
-  async *#parts(index: number): AsyncGenerator<{ firstRow: number; batch: import('apache-arrow').RecordBatch }> {
-    const { plan } = this.#task;
-    const shard = plan.shards[index]!;
-    const file = plan.files[shard.file]!;
-    const ranges = sliceRanges(shard, file.rowGroups, plan.model.batchSize, plan.expected.sliceRows);
-    const slices = readSlices(this.#database, {
-      file,
-      hiveTypes: plan.hiveTypes,
-      projection: plan.projection,
-      ranges,
-      ...(this.#signal === undefined ? {} : { signal: this.#signal }),
-    });
-    for await (const slice of slices) yield* slice.batches;
-  }
-
   async close(): Promise<void> {
-    await this.#model.release();
-    await this.#database.close();
+    const { database, scanner, model } = this.#tools;
+    await model.release();
+    scanner.close();
+    await database.close();
   }
 }

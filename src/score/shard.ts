@@ -1,8 +1,9 @@
 /**
- * Scores one shard: slices → batches → validate → tensors → model → columns → one scores file.
+ * Scores one shard: batches of rows → validate → tensors → model → columns, row group by row group.
  *
- * Batches are windows of `batchSize` rows that start anew with every row group, so their borders depend on the file
+ * Model batches are windows of `batchSize` rows that start anew with every row group, so their borders depend on the file
  * alone. Within a window the rows to score are gathered and given to the model at once; invalid rows are left out.
+ * Several row groups may be under way at once, as DuckDB reads them in threads of its own.
  */
 import type { RecordBatch } from 'apache-arrow';
 import { ColonnadeError } from '../errors.js';
@@ -25,58 +26,55 @@ export interface ShardCounts {
   readonly nan: Readonly<Record<string, number>>;
 }
 
-/** A part of a slice: an Arrow batch on DuckDB's memory, of rows that follow one another. */
+/** An Arrow batch of rows that follow one another. */
 export interface ScoredPart {
   /** Position of its first row in the file. */
   readonly firstRow: number;
   readonly batch: RecordBatch;
 }
 
-/** Where the scores of a shard go, row group by row group. */
+/** Where the scores of a shard go: row group by row group, in the order of the file. */
 export interface ScoresTarget {
-  appendRowGroup(scores: RowGroupScores): Promise<void> | void;
+  appendRowGroup(scores: RowGroupScores): void;
 }
 
 export interface ScoreOptions {
   /** Called as rows are done, with the rows of the shard that are. */
   readonly onRows?: (rows: number) => void;
-  readonly signal?: AbortSignal;
+}
+
+/** A row group under way. */
+interface OpenRowGroup {
+  readonly index: number;
+  /** Position of its first row in the file. */
+  readonly firstRow: number;
+  readonly rows: number;
+  readonly scores: RowGroupScores;
+  readonly builder: BatchBuilder;
+  /** Rows that have been seen. */
+  seen: number;
 }
 
 /**
- * Scores the rows that `parts` delivers, which must be all rows of the shard in order.
- * @throws ColonnadeError `ROW_INVALID` with `on_invalid: fail`, `MODEL_FAILED`, or what `parts` throws.
+ * Takes the rows of a shard, each once: those of one row group in order, row groups in any order, also in turns.
+ * `finish` says whether all have come.
  */
-export async function scoreShard(
-  plan: Plan,
-  shard: Shard,
-  parts: AsyncIterable<ScoredPart>,
-  engine: Engine,
-  target: ScoresTarget,
-  options: ScoreOptions = {},
-): Promise<ShardCounts> {
-  const scorer = new ShardScorer(plan, shard, engine, target, options);
-  for await (const part of parts) {
-    options.signal?.throwIfAborted();
-    await scorer.add(part);
-  }
-  return scorer.finish();
-}
-
-class ShardScorer {
+export class ShardScorer {
   readonly #file: Plan['files'][number];
-  readonly #builder: BatchBuilder;
   readonly #batchSize: number;
   readonly #invalidStatus: number;
   readonly #counts = { rows: 0, scored: 0, quarantined: 0, nulled: 0, filtered: 0 };
   readonly #reasons = new Map<string, number>();
   readonly #nan = new Map<string, number>();
-  #rowGroup: number;
-  /** Position of the current row group's first row in the file. */
-  #rowGroupStart: number;
-  #scores: RowGroupScores;
-  /** Rows of the current row group that have been seen. */
-  #seen = 0;
+  readonly #open = new Map<number, OpenRowGroup>();
+  /** Complete, but a row group before them is not. */
+  readonly #complete = new Map<number, RowGroupScores>();
+  /** Builders that no row group uses at the moment: their buffers are used again. */
+  readonly #builders: BatchBuilder[] = [];
+  /** First rows of the shard's row groups in the file. */
+  readonly #starts: readonly number[];
+  /** The next row group to give to the target. */
+  #next: number;
 
   readonly #plan: Plan;
   readonly #shard: Shard;
@@ -84,7 +82,7 @@ class ShardScorer {
   readonly #target: ScoresTarget;
   readonly #options: ScoreOptions;
 
-  constructor(plan: Plan, shard: Shard, engine: Engine, target: ScoresTarget, options: ScoreOptions) {
+  constructor(plan: Plan, shard: Shard, engine: Engine, target: ScoresTarget, options: ScoreOptions = {}) {
     this.#plan = plan;
     this.#shard = shard;
     this.#engine = engine;
@@ -93,31 +91,40 @@ class ShardScorer {
 
     this.#file = plan.files[shard.file]!;
     this.#batchSize = plan.model.batchSize;
-    this.#builder = new BatchBuilder(plan.model, plan.projection);
     this.#invalidStatus = plan.onInvalid === 'null' ? ROW_STATUS.nulled : ROW_STATUS.quarantined;
-    this.#rowGroup = shard.rowGroups[0];
-    this.#rowGroupStart = shard.firstRow;
-    this.#scores = new RowGroupScores(plan.outputs, this.#rowsOfGroup());
+    const starts: number[] = [];
+    let start = shard.firstRow;
+    for (const { rows } of this.#file.rowGroups.slice(...shard.rowGroups)) {
+      starts.push(start);
+      start += rows;
+    }
+    this.#starts = starts;
+    this.#next = shard.rowGroups[0];
+    this.#hand();
   }
 
-  async add(part: ScoredPart): Promise<void> {
+  /**
+   * Scores what the rows complete; the batch's memory is not needed any more when it returns.
+   * @throws ColonnadeError `ROW_INVALID` with `on_invalid: fail`; `MODEL_FAILED`.
+   */
+  add(part: ScoredPart): void {
     const { batch } = part;
-    let from = 0;
-    while (from < batch.numRows) {
-      await this.#skipFullRowGroups();
-      const windowEnd = Math.min(this.#windowStart() + this.#batchSize, this.#rowsOfGroup());
-      const to = Math.min(batch.numRows, from + windowEnd - this.#seen);
+    for (let from = 0; from < batch.numRows;) {
+      const group = this.#groupOf(part.firstRow + from);
+      const windowEnd = Math.min(this.#windowStart(group) + this.#batchSize, group.rows);
+      const to = Math.min(batch.numRows, from + windowEnd - group.seen);
       const rows = from === 0 && to === batch.numRows ? batch : batch.slice(from, to);
-      this.#take(rows, part.firstRow + from);
-      this.#seen += to - from;
+      this.#take(group, rows);
       from = to;
-      if (this.#seen === windowEnd) await this.#scoreBatch();
+      if (group.seen === windowEnd) this.#scoreBatch(group);
+      else group.builder.own();
+      if (group.seen === group.rows) this.#close(group);
     }
   }
 
-  async finish(): Promise<ShardCounts> {
-    await this.#skipFullRowGroups();
-    if (this.#rowGroup < this.#shard.rowGroups[1] || this.#counts.rows !== this.#shard.rows) {
+  /** @throws ColonnadeError `BAD_PARQUET` where rows are missing. */
+  finish(): ShardCounts {
+    if (this.#next < this.#shard.rowGroups[1] || this.#counts.rows !== this.#shard.rows) {
       throw new ColonnadeError(
         'BAD_PARQUET',
         `${this.#file.path}: ${this.#counts.rows} of ${this.#shard.rows} rows were read from row ${this.#shard.firstRow} on`,
@@ -130,58 +137,81 @@ class ShardScorer {
     return { ...this.#counts, reasons: Object.fromEntries(this.#reasons), nan: Object.fromEntries(this.#nan) };
   }
 
-  #rowsOfGroup(): number {
-    return this.#file.rowGroups[this.#rowGroup]?.rows ?? 0;
+  /** The row group that a row, the next one of it, lies in. */
+  #groupOf(row: number): OpenRowGroup {
+    const at = this.#starts.findLastIndex((start) => start <= row);
+    const index = this.#shard.rowGroups[0] + at;
+    const rows = this.#file.rowGroups[index]?.rows ?? 0;
+    let group = this.#open.get(index);
+    if (group === undefined && index >= this.#next && !this.#complete.has(index)) {
+      group = {
+        index,
+        firstRow: this.#starts[at]!,
+        rows,
+        scores: new RowGroupScores(this.#plan.outputs, rows),
+        builder: this.#builders.pop() ?? new BatchBuilder(this.#plan.model, this.#plan.projection),
+        seen: 0,
+      };
+      this.#open.set(index, group);
+    }
+    if (group === undefined || row !== group.firstRow + group.seen || group.seen === rows) {
+      throw new ColonnadeError('INTERNAL', `${this.#file.path}: row ${row} came out of turn`, { phase: 'score' });
+    }
+    return group;
   }
 
-  #windowStart(): number {
-    return Math.floor(this.#seen / this.#batchSize) * this.#batchSize;
+  #windowStart({ seen }: OpenRowGroup): number {
+    return Math.floor(seen / this.#batchSize) * this.#batchSize;
   }
 
   /** Validates rows of one window and hands those to be scored to the batch. */
-  #take(batch: RecordBatch, firstRow: number): void {
+  #take(group: OpenRowGroup, batch: RecordBatch): void {
     const plan = this.#plan;
+    const { scores, seen: start } = group;
     const verdict = validateBatch(batch, plan.projection);
-    const start = firstRow - this.#rowGroupStart;
+    group.seen += batch.numRows;
     this.#counts.rows += batch.numRows;
     this.#counts.filtered += verdict.filtered;
     if (verdict.filtered > 0) {
-      const where = batch.getChildAt(plan.projection.findIndex(({ role }) => role === 'where'))!.data[0]!
+      const where = batch.data.children[plan.projection.findIndex(({ role }) => role === 'where')]!
         .values as Uint8Array;
       for (let row = 0; row < batch.numRows; row += 1)
-        if (where[row] === 0) this.#scores.mark(start + row, ROW_STATUS.filtered);
+        if (where[row] === 0) scores.mark(start + row, ROW_STATUS.filtered);
     }
     for (const [row, reasons] of verdict.invalid) {
-      if (plan.onInvalid === 'fail') throw this.#invalidRow(firstRow + row, reasons.join('; '));
-      this.#scores.mark(start + row, this.#invalidStatus, reasons.join('; '));
+      if (plan.onInvalid === 'fail') throw this.#invalidRow(group.firstRow + start + row, reasons.join('; '));
+      scores.mark(start + row, this.#invalidStatus, reasons.join('; '));
       for (const reason of reasons) this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + 1);
     }
     this.#counts[plan.onInvalid === 'null' ? 'nulled' : 'quarantined'] += verdict.invalid.size;
     if (verdict.kept === 0) return;
     this.#counts.scored += verdict.kept;
-    this.#builder.add(batch, verdict.keep);
-    this.#scores.expect(start, verdict.kept, verdict.keep);
+    group.builder.add(batch, verdict.keep);
+    scores.expect(start, verdict.kept, verdict.keep);
   }
 
-  async #scoreBatch(): Promise<void> {
-    if (this.#builder.rows > 0) {
-      const outputs = await this.#engine.run(this.#builder.take());
-      this.#scores.write(outputs);
-    }
+  #scoreBatch({ builder, scores }: OpenRowGroup): void {
+    if (builder.rows > 0) scores.write(this.#engine.run(builder.take()));
     this.#options.onRows?.(this.#counts.rows);
   }
 
-  /** Closes the current row group when all its rows are there, and those without rows after it. */
-  async #skipFullRowGroups(): Promise<void> {
-    while (this.#rowGroup < this.#shard.rowGroups[1] && this.#seen === this.#rowsOfGroup()) {
-      for (const [column, count] of this.#scores.nanCounts())
-        this.#nan.set(column, (this.#nan.get(column) ?? 0) + count);
-      await this.#target.appendRowGroup(this.#scores);
-      this.#rowGroupStart += this.#rowsOfGroup();
-      this.#rowGroup += 1;
-      this.#seen = 0;
-      if (this.#rowGroup < this.#shard.rowGroups[1])
-        this.#scores = new RowGroupScores(this.#plan.outputs, this.#rowsOfGroup());
+  /** All rows of a row group are scored. */
+  #close(group: OpenRowGroup): void {
+    this.#open.delete(group.index);
+    this.#builders.push(group.builder);
+    this.#complete.set(group.index, group.scores);
+    this.#hand();
+  }
+
+  /** Gives the target what is complete, as far as it is the next; row groups without rows are complete by themselves. */
+  #hand(): void {
+    for (; this.#next < this.#shard.rowGroups[1]; this.#next += 1) {
+      const isEmpty = this.#file.rowGroups[this.#next]?.rows === 0;
+      const scores = isEmpty ? new RowGroupScores(this.#plan.outputs, 0) : this.#complete.get(this.#next);
+      if (scores === undefined) return;
+      this.#complete.delete(this.#next);
+      for (const [column, count] of scores.nanCounts()) this.#nan.set(column, (this.#nan.get(column) ?? 0) + count);
+      this.#target.appendRowGroup(scores);
     }
   }
 

@@ -42,7 +42,7 @@ export class AppendSink implements Sink {
     const { plan, metadata, output } = this.#context;
     const { source, copy } = await this.#prepare(file);
     await copy.copied;
-    await finishSplice({
+    const { rows } = await finishSplice({
       source,
       destination: join(output, file.relativePath),
       scores,
@@ -51,8 +51,6 @@ export class AppendSink implements Sink {
     });
     const { bytes, sha256 } = await copy.digest();
     this.#prepared.delete(file.index);
-    // The rows are counted by reading the new footer, not taken from what was meant to be written.
-    const { rows } = await readFooter(join(output, file.relativePath));
     this.#staged.set(file.index, { path: file.relativePath, rows, bytes, sha256 });
     this.#onRoom?.();
     return rows;

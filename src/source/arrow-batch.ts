@@ -2,7 +2,6 @@
  * DuckDB's chunks of rows as Arrow record batches. Numbers and the numbers in lists stay where they are, in DuckDB's
  * memory; offsets of lists and texts are built anew, as Arrow lays them out in another way.
  */
-import type { DuckDBDataChunk, DuckDBVector } from '@duckdb/node-api';
 import {
   Data,
   Field,
@@ -26,6 +25,7 @@ import {
 import { ColonnadeError } from '../errors.js';
 import type { ElementType } from '../plan/facts.js';
 import type { ProjectedColumn } from '../plan/plan.js';
+import { duckdbBinding, type DuckDBBinding, type RawChunk, type RawVector, type Type } from './binding.js';
 import { utf8Values } from './text.js';
 
 type Numbers =
@@ -55,51 +55,90 @@ const NUMBERS = {
   bool: [new Uint8(), Uint8Array],
 } as const satisfies Record<Exclude<ElementType, 'string'>, readonly [DataType, unknown]>;
 
-/** What a vector of DuckDB is made of, as far as it is used here. */
-interface RawVector {
-  readonly validity: { readonly data: BigUint64Array | null };
-  /** Numbers. */
-  readonly items?: Numbers;
-  /** Strings. */
-  readonly dataView?: DataView;
-  /** Lists: offset and length of each as 64-bit integers, and the vector of their values. */
-  readonly entryData?: BigUint64Array;
-  readonly childData?: RawVector;
-}
+/** DuckDB's types of the vectors, as its binding names them. Bools are asked for as bytes. */
+const TYPES = {
+  float32: 'FLOAT',
+  float64: 'DOUBLE',
+  int8: 'TINYINT',
+  uint8: 'UTINYINT',
+  int16: 'SMALLINT',
+  uint16: 'USMALLINT',
+  int32: 'INTEGER',
+  uint32: 'UINTEGER',
+  int64: 'BIGINT',
+  uint64: 'UBIGINT',
+  bool: 'UTINYINT',
+  string: 'VARCHAR',
+} as const satisfies Record<ElementType, keyof DuckDBBinding['Type']>;
 
-/** Holds a chunk as long as an array on its memory can be reached. */
-const CHUNK = Symbol('chunk of DuckDB');
+/** DuckDB's string_t, and its list_entry_t: an offset and a length of 64 bits each. */
+const STRING_BYTES = 16;
+const LIST_ENTRY_BYTES = 16;
 
 /** Turns chunks of one projection into record batches. */
 export class BatchReader {
   readonly schema: Schema;
   readonly #rowType: Struct;
   readonly #columns: readonly ProjectedColumn[];
+  readonly #types: readonly DataType[];
+  readonly #binding = duckdbBinding();
 
   constructor(columns: readonly ProjectedColumn[]) {
     this.#columns = columns;
+    this.#types = columns.map(arrowType);
     // Names need not be distinct, a feature and its check share one: consumers go by position.
-    const fields = columns.map((column) => new Field(column.name, arrowType(column), true));
+    const fields = columns.map((column, i) => new Field(column.name, this.#types[i]!, true));
     this.schema = new Schema(fields);
     this.#rowType = new Struct(fields);
   }
 
   /**
-   * The chunk's first columns as a record batch. Its memory is DuckDB's, which frees it with the chunk and knows nothing
-   * of views on it: therefore every array buffer holds the chunk. However a consumer keeps a column, or a part of one,
-   * the memory is there.
+   * The chunk's first columns as a record batch: valid as long as the chunk is, as its memory is DuckDB's.
+   * The chunk's types must be those of the columns ({@link check}).
    */
-  read(chunk: DuckDBDataChunk): RecordBatch {
-    const rows = chunk.rowCount;
-    const children = this.#columns.map((column, i) => this.#column(column, chunk.getColumnVector(i), rows, chunk));
-    return new RecordBatch(this.schema, new Data(this.#rowType, 0, rows, 0, undefined, children));
+  read(chunk: RawChunk): RecordBatch {
+    const binding = this.#binding;
+    const rows = binding.data_chunk_get_size(chunk);
+    const children = this.#columns.map((column, i) => {
+      const vector = binding.data_chunk_get_vector(chunk, i);
+      const type = this.#types[i]!;
+      if (column.listLength !== undefined) return listData(binding, column, vector, rows, type);
+      return column.element === 'string'
+        ? textData(binding, vector, rows, type)
+        : numberData(binding, column.element, vector, rows, type);
+    });
+    return recordBatch(this.schema, new Data(this.#rowType, 0, rows, 0, undefined, children));
   }
 
-  #column(column: ProjectedColumn, vector: DuckDBVector, rows: number, chunk: DuckDBDataChunk): Data {
-    const raw = vector as unknown as RawVector;
-    if (column.listLength !== undefined) return listData(column, raw, rows, chunk);
-    return column.element === 'string' ? textData(column, raw, rows, chunk) : numberData(column, raw, rows, chunk);
+  /**
+   * Holds the types of a chunk's vectors against the columns: they are the same for all chunks of a query.
+   * @throws ColonnadeError `INTERNAL`
+   */
+  check(chunk: RawChunk): void {
+    const binding = this.#binding;
+    const typeOf = (vector: RawVector): Type => binding.get_type_id(binding.vector_get_column_type(vector));
+    this.#columns.forEach(({ name, element, listLength }, i) => {
+      const vector = binding.data_chunk_get_vector(chunk, i);
+      const found = typeOf(vector);
+      const isList = found === binding.Type.LIST;
+      const value = isList ? typeOf(binding.list_vector_get_child(vector)) : found;
+      if (isList === (listLength !== undefined) && value === binding.Type[TYPES[element]]) return;
+      const words = (list: boolean, type: string): string => (list ? `a list of ${type}` : type);
+      throw new ColonnadeError(
+        'INTERNAL',
+        `column ${name} was planned as ${words(listLength !== undefined, TYPES[element])} and read as ${words(isList, binding.Type[value])}`,
+        { phase: 'source', hint: 'report this with the pipeline and the types of the source’s columns' },
+      );
+    });
   }
+}
+
+/**
+ * A record batch of data that fits its schema. Arrow's constructor would make both anew for every batch, to be sure of
+ * that, which takes longer than all the rest.
+ */
+function recordBatch(schema: Schema, data: Data<Struct>): RecordBatch {
+  return Object.assign(Object.create(RecordBatch.prototype) as RecordBatch, { schema, data });
 }
 
 function arrowType({ element, listLength }: ProjectedColumn): DataType {
@@ -107,67 +146,62 @@ function arrowType({ element, listLength }: ProjectedColumn): DataType {
   return listLength === undefined ? value : new List(new Field('item', value, true));
 }
 
-function numberData(column: ProjectedColumn, vector: RawVector, rows: number, chunk: DuckDBDataChunk): Data {
-  const [type, Values] = NUMBERS[column.element as keyof typeof NUMBERS];
-  const { items } = vector;
-  if (!(items instanceof Values)) throw otherType(column, vector);
-  const validity = validityOf(vector, rows, chunk);
-  return new Data(type, 0, rows, validity.nullCount, [
-    undefined,
-    held(items, chunk),
-    validity.bitmap ?? NO_BITMAP,
-  ] as never);
+/** The numbers of a flat vector where they lie. */
+function numbersAt(binding: DuckDBBinding, element: keyof typeof NUMBERS, vector: RawVector, count: number): Numbers {
+  const Values = NUMBERS[element][1];
+  const { buffer, byteOffset } = binding.vector_get_data(vector, count * Values.BYTES_PER_ELEMENT);
+  return new Values(buffer as ArrayBuffer, byteOffset, count);
 }
 
-function textData(column: ProjectedColumn, vector: RawVector, rows: number, chunk: DuckDBDataChunk): Data {
-  if (vector.dataView === undefined) throw otherType(column, vector);
-  const validity = validityOf(vector, rows, chunk);
-  const { offsets, bytes } = utf8Values(vector.dataView, rows, validity.bitmap);
-  return new Data(new Utf8(), 0, rows, validity.nullCount, [offsets, bytes, validity.bitmap ?? NO_BITMAP] as never);
+function numberData(
+  binding: DuckDBBinding,
+  element: keyof typeof NUMBERS,
+  vector: RawVector,
+  rows: number,
+  type: DataType,
+): Data {
+  const { bitmap, nullCount } = validityOf(binding, vector, rows);
+  return new Data(type, 0, rows, nullCount, [undefined, numbersAt(binding, element, vector, rows), bitmap] as never);
 }
 
-function listData(column: ProjectedColumn, vector: RawVector, rows: number, chunk: DuckDBDataChunk): Data {
-  const { entryData, childData } = vector;
-  if (entryData === undefined || childData === undefined || column.element === 'string')
-    throw otherType(column, vector);
-  const [childType, Values] = NUMBERS[column.element];
-  if (!(childData.items instanceof Values)) throw otherType(column, vector);
-  const validity = validityOf(vector, rows, chunk);
+function textData(binding: DuckDBBinding, vector: RawVector, rows: number, type: DataType): Data {
+  const { bitmap, nullCount } = validityOf(binding, vector, rows);
+  const strings = binding.vector_get_data(vector, rows * STRING_BYTES);
+  const view = new DataView(strings.buffer, strings.byteOffset, strings.byteLength);
+  const { offsets, bytes } = utf8Values(view, rows, nullCount === 0 ? undefined : bitmap);
+  return new Data(type, 0, rows, nullCount, [offsets, bytes, bitmap] as never);
+}
+
+function listData(
+  binding: DuckDBBinding,
+  column: ProjectedColumn,
+  vector: RawVector,
+  rows: number,
+  type: DataType,
+): Data {
+  // The plan takes lists of numbers alone.
+  const element = column.element as keyof typeof NUMBERS;
+  const childType = NUMBERS[element][0];
+  const { bitmap, nullCount } = validityOf(binding, vector, rows);
+  const valid = nullCount === 0 ? undefined : bitmap;
+  const { buffer, byteOffset } = binding.vector_get_data(vector, rows * LIST_ENTRY_BYTES);
   // Low words alone: a chunk holds fewer than 2^32 values.
-  const entries = new Uint32Array(entryData.buffer, entryData.byteOffset, rows * 4);
-  const offsets = listOffsets(entries, rows, validity.bitmap);
-  const count = childData.items.length;
-  let child: Data;
-  if (offsets !== undefined) {
-    const childValidity = validityOf(childData, count, chunk);
-    child = new Data(childType, 0, count, childValidity.nullCount, [
-      undefined,
-      held(childData.items, chunk),
-      childValidity.bitmap ?? NO_BITMAP,
-    ] as never);
-    return new Data(
-      new List(new Field('item', childType, true)),
-      0,
-      rows,
-      validity.nullCount,
-      [offsets, undefined, validity.bitmap ?? NO_BITMAP] as never,
-      [child],
-    );
-  }
-  const gathered = gatherLists(entries, rows, validity.bitmap, childData, count, chunk);
-  child = new Data(childType, 0, gathered.values.length, gathered.nullCount, [
+  const entries = new Uint32Array(buffer, byteOffset, rows * 4);
+  const childVector = binding.list_vector_get_child(vector);
+  const count = binding.list_vector_get_size(vector);
+  const items = numbersAt(binding, element, childVector, count);
+  const childValidity = validityOf(binding, childVector, count);
+  const inPlace = listOffsets(entries, rows, valid);
+  const lists =
+    inPlace === undefined
+      ? gatherLists(entries, rows, valid, items, childValidity)
+      : { offsets: inPlace, values: items, ...childValidity };
+  const child = new Data(childType, 0, lists.values.length, lists.nullCount, [
     undefined,
-    gathered.values,
-    gathered.bitmap ?? NO_BITMAP,
+    lists.values,
+    lists.bitmap,
   ] as never);
-  return new Data(
-    new List(new Field('item', childType, true)),
-    0,
-    rows,
-    validity.nullCount,
-    [gathered.offsets, undefined, validity.bitmap ?? NO_BITMAP] as never,
-    [child],
-  );
+  return new Data(type, 0, rows, nullCount, [lists.offsets, undefined, bitmap] as never, [child]);
 }
 
 /** Arrow's offsets of lists that lie one after the other; undefined where they do not. A list that is NULL is empty. */
@@ -203,47 +237,46 @@ function gatherLists(
   entries: Uint32Array,
   rows: number,
   valid: Uint8Array | undefined,
-  child: RawVector,
-  count: number,
-  chunk: DuckDBDataChunk,
-) {
+  items: Numbers,
+  childValidity: Validity,
+): Validity & { readonly values: Numbers; readonly offsets: Int32Array } {
   const total = totalLength(entries, rows, valid);
-  const items = child.items!;
-  const childValid = validityOf(child, count, chunk).bitmap;
+  const childValid = childValidity.nullCount === 0 ? undefined : childValidity.bitmap;
   const values = new (items.constructor as new (length: number) => Numbers)(total);
-  const bitmap = childValid === undefined ? undefined : new Uint8Array(Math.ceil(total / 8));
+  const bitmap = childValid === undefined ? NO_BITMAP : new Uint8Array(Math.ceil(total / 8));
   const offsets = new Int32Array(rows + 1);
   let at = 0;
-  let set = 0;
+  let nullCount = 0;
   for (let row = 0; row < rows; row += 1) {
     const start = entries[row * 4]!;
     const length = isValid(valid, row) ? entries[row * 4 + 2]! : 0;
     values.set(items.subarray(start, start + length) as never, at);
-    for (let i = 0; bitmap !== undefined && i < length; i += 1) {
-      if (!isValid(childValid, start + i)) continue;
-      bitmap[(at + i) >> 3]! |= 1 << ((at + i) & 7);
-      set += 1;
+    for (let i = 0; childValid !== undefined && i < length; i += 1) {
+      if (isValid(childValid, start + i)) bitmap[(at + i) >> 3]! |= 1 << ((at + i) & 7);
+      else nullCount += 1;
     }
     at += length;
     offsets[row + 1] = at;
   }
-  return { values, offsets, bitmap, nullCount: bitmap === undefined ? 0 : total - set };
+  return { values, offsets, bitmap, nullCount };
+}
+
+/** Which rows hold a value: Arrow's bitmap, empty where all do. */
+interface Validity {
+  readonly bitmap: Uint8Array;
+  readonly nullCount: number;
 }
 
 /**
  * DuckDB's validity is 64 rows a word, least significant bit first; on a little-endian machine these are the bytes of
  * Arrow's bitmap. Where no row is NULL there is no bitmap, whether DuckDB keeps one or not.
  */
-function validityOf(
-  vector: RawVector,
-  rows: number,
-  chunk: DuckDBDataChunk,
-): { readonly bitmap?: Uint8Array; readonly nullCount: number } {
-  const words = vector.validity.data;
-  if (words === null) return { nullCount: 0 };
-  const bitmap = new Uint8Array(words.buffer, words.byteOffset, Math.ceil(rows / 8));
+function validityOf(binding: DuckDBBinding, vector: RawVector, rows: number): Validity {
+  const words = binding.vector_get_validity(vector, Math.ceil(rows / 64) * 8);
+  if (words === null) return ALL_VALID;
+  const bitmap = words.subarray(0, Math.ceil(rows / 8));
   const nullCount = rows - validRows(bitmap, rows);
-  return nullCount === 0 ? { nullCount } : { bitmap: held(bitmap, chunk), nullCount };
+  return nullCount === 0 ? ALL_VALID : { bitmap, nullCount };
 }
 
 /** Set bits among the first `rows`; those after them are garbage. */
@@ -257,26 +290,11 @@ function validRows(bitmap: Uint8Array, rows: number): number {
 
 /** What apache-arrow's own Data has where no value is NULL. */
 const NO_BITMAP = new Uint8Array(0);
+const ALL_VALID: Validity = { bitmap: NO_BITMAP, nullCount: 0 };
 
 /** Set bits of every byte. */
 const BITS = Uint8Array.from({ length: 256 }, (_, byte) => byte.toString(2).replaceAll('0', '').length);
 
-function held<T extends ArrayBufferView>(view: T, chunk: DuckDBDataChunk): T {
-  (view.buffer as { [CHUNK]?: DuckDBDataChunk })[CHUNK] = chunk;
-  return view;
-}
-
 function isValid(valid: Uint8Array | undefined, row: number): boolean {
   return valid === undefined || (valid[row >> 3]! & (1 << (row & 7))) !== 0;
-}
-
-function otherType(column: ProjectedColumn, vector: RawVector): ColonnadeError {
-  return new ColonnadeError(
-    'INTERNAL',
-    `column ${column.name} was planned as ${column.element} and read as ${vector.constructor.name}`,
-    {
-      phase: 'source',
-      hint: 'report this with the pipeline and the types of the source’s columns',
-    },
-  );
 }

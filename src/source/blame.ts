@@ -1,8 +1,8 @@
 /** Finds the expression and the row that made a query fail: DuckDB's message often names neither. */
 import type { DuckDBConnection } from '@duckdb/node-api';
 import { isValueFault, readFault } from './duckdb-errors.js';
-import type { SliceRange } from './ranges.js';
 import { ROW_NUMBER } from './scan.js';
+import type { RowRange } from './scanner.js';
 
 export interface Blame {
   /** Position of the expression. */
@@ -20,7 +20,7 @@ export async function blame(
   connection: DuckDBConnection,
   scan: string,
   expressions: readonly string[],
-  range: SliceRange,
+  range: RowRange,
 ): Promise<Blame | undefined> {
   for (const [column, sql] of expressions.entries()) {
     const fails = async (from: number, to: number): Promise<unknown> => {

@@ -4,7 +4,7 @@
  * Almost all batches are clean, so each column is first looked at as a whole, in one pass over its values without a
  * branch; only where that finds something are rows looked at one by one.
  */
-import type { RecordBatch, Vector } from 'apache-arrow';
+import type { Data, RecordBatch } from 'apache-arrow';
 import type { Rule } from '../pipeline/pipeline.js';
 import type { ProjectedColumn } from '../plan/plan.js';
 
@@ -35,7 +35,7 @@ export function validateBatch(batch: RecordBatch, projection: readonly Projected
   let filtered = 0;
   const where = projection.findIndex(({ role }) => role === 'where');
   if (where >= 0) {
-    const flags = batch.getChildAt(where)!.data[0]!.values as Uint8Array;
+    const flags = batch.data.children[where]!.values as Uint8Array;
     for (let row = 0; row < rows; row += 1) filtered += flags[row] === 0 ? 1 : 0;
     if (filtered > 0) {
       dropped = new Uint8Array(rows);
@@ -51,7 +51,7 @@ export function validateBatch(batch: RecordBatch, projection: readonly Projected
     // A feature that feeds two inputs stands in the projection twice.
     else if (!known.includes(reason)) known.push(reason);
   };
-  if (filtered < rows) projection.forEach((column, i) => checkColumn(batch.getChildAt(i)!, column, rows, report));
+  if (filtered < rows) projection.forEach((column, i) => checkColumn(batch.data.children[i]!, column, rows, report));
   if (dropped === undefined && invalid === undefined) return { kept: rows, filtered: 0, invalid: NO_REASONS };
 
   const keep = new Uint32Array(rows);
@@ -67,42 +67,46 @@ export function validateBatch(batch: RecordBatch, projection: readonly Projected
 
 type Report = (row: number, reason: string) => void;
 
-function checkColumn(vector: Vector, column: ProjectedColumn, rows: number, report: Report): void {
+/** True unless the value is NULL. Arrow slices values, but not bitmaps: those count from `offset`. */
+function isValid({ nullBitmap, offset }: Data, row: number): boolean {
+  return nullBitmap.length === 0 || ((nullBitmap[(offset + row) >> 3]! >> ((offset + row) & 7)) & 1) === 1;
+}
+
+function checkColumn(data: Data, column: ProjectedColumn, rows: number, report: Report): void {
   const { role, name, rule } = column;
   if (role === 'where') return;
-  const data = vector.data[0]!;
   if (role === 'check') {
     const flags = data.values as Uint8Array;
     for (let row = 0; row < rows; row += 1)
       if (flags[row] === 1) report(row, `${name}: cannot be represented in the model's type`);
     return;
   }
-  const hasNulls = vector.nullCount > 0;
+  const hasNulls = data.nullCount > 0;
   // Nothing can stand in for a list that is missing as a whole.
   if (hasNulls && (rule.missing === 'invalid' || column.listLength !== undefined)) {
-    for (let row = 0; row < rows; row += 1) if (!vector.isValid(row)) report(row, `${name}: NULL`);
+    for (let row = 0; row < rows; row += 1) if (!isValid(data, row)) report(row, `${name}: NULL`);
   }
   if (column.listLength !== undefined) {
-    checkLists(vector, column, column.listLength, rows, report);
+    checkLists(data, column, column.listLength, rows, report);
     return;
   }
   const values = data.values as Numbers | Integers64 | undefined;
   if (column.element === 'string' || values === undefined) return;
   if (values instanceof BigInt64Array || values instanceof BigUint64Array) {
-    checkIntegers64(values, vector, name, rule, rows, report);
+    checkIntegers64(values, data, name, rule, rows, report);
     return;
   }
   const floating = values instanceof Float32Array || values instanceof Float64Array;
   if (floating && !allFinite(values, rows)) {
     for (let row = 0; row < rows; row += 1) {
       const value = values[row]!;
-      if (Number.isFinite(value) || (hasNulls && !vector.isValid(row))) continue;
+      if (Number.isFinite(value) || (hasNulls && !isValid(data, row))) continue;
       if (Number.isNaN(value)) {
         if (rule.missing === 'invalid') report(row, `${name}: NaN`);
       } else if (rule.infinite === 'invalid') report(row, `${name}: infinite`);
     }
   }
-  checkRange(values, vector, name, rule, rows, report);
+  checkRange(values, data, name, rule, rows, report);
 }
 
 /**
@@ -115,7 +119,7 @@ function allFinite(values: Numbers, rows: number): boolean {
   return sum === 0;
 }
 
-function checkRange(values: Numbers, vector: Vector, name: string, rule: Rule, rows: number, report: Report): void {
+function checkRange(values: Numbers, data: Data, name: string, rule: Rule, rows: number, report: Report): void {
   if (rule.min === undefined && rule.max === undefined) return;
   // A bound is compared in the column's own precision: 0.1 in the file must not exclude the float32 nearest to 0.1.
   const round = values instanceof Float32Array ? Math.fround : (bound: number): number => bound;
@@ -130,24 +134,17 @@ function checkRange(values: Numbers, vector: Vector, name: string, rule: Rule, r
   for (let row = 0; row < rows; row += 1) {
     const value = values[row]!;
     // An infinity that is not allowed has its reason already.
-    if (!vector.isValid(row) || (!Number.isFinite(value) && rule.infinite === 'invalid')) continue;
+    if (!isValid(data, row) || (!Number.isFinite(value) && rule.infinite === 'invalid')) continue;
     if (value < min) report(row, `${name}: below min ${rule.min}`);
     else if (value > max) report(row, `${name}: above max ${rule.max}`);
   }
 }
 
-function checkIntegers64(
-  values: Integers64,
-  vector: Vector,
-  name: string,
-  rule: Rule,
-  rows: number,
-  report: Report,
-): void {
+function checkIntegers64(values: Integers64, data: Data, name: string, rule: Rule, rows: number, report: Report): void {
   const { min, max } = rule;
   if (min === undefined && max === undefined) return;
   for (let row = 0; row < rows; row += 1) {
-    if (!vector.isValid(row)) continue;
+    if (!isValid(data, row)) continue;
     const value = values[row]!;
     // JavaScript compares a bigint with a number exactly.
     if (min !== undefined && value < min) report(row, `${name}: below min ${min}`);
@@ -155,19 +152,16 @@ function checkIntegers64(
   }
 }
 
-function checkLists(vector: Vector, column: ProjectedColumn, length: number, rows: number, report: Report): void {
+function checkLists(data: Data, column: ProjectedColumn, length: number, rows: number, report: Report): void {
   const { name, rule } = column;
-  const data = vector.data[0]!;
   const offsets = data.valueOffsets as Int32Array;
   const child = data.children[0]!;
   const values = child.values as Numbers | Integers64;
   const floating = values instanceof Float32Array || values instanceof Float64Array;
   const suspicious = child.nullCount > 0 || (floating && !allFinite(values, child.length));
-  const childIsValid = (i: number): boolean =>
-    child.nullBitmap.length === 0 ||
-    ((child.nullBitmap[(i + child.offset) >> 3]! >> ((i + child.offset) & 7)) & 1) === 1;
+  const childIsValid = (i: number): boolean => isValid(child, i);
   for (let row = 0; row < rows; row += 1) {
-    if (!vector.isValid(row)) continue;
+    if (!isValid(data, row)) continue;
     const from = offsets[row]!;
     const to = offsets[row + 1]!;
     if (to - from !== length) {
@@ -182,7 +176,7 @@ function checkLists(vector: Vector, column: ProjectedColumn, length: number, row
       break;
     }
   }
-  checkListRange(vector, offsets, values, childIsValid, column, rows, report);
+  checkListRange(data, offsets, values, childIsValid, column, rows, report);
 }
 
 function elementReason(valid: boolean, value: number | bigint, rule: Rule, floating: boolean): string | undefined {
@@ -194,10 +188,10 @@ function elementReason(valid: boolean, value: number | bigint, rule: Rule, float
 }
 
 function checkListRange(
-  vector: Vector,
+  data: Data,
   offsets: Int32Array,
   values: Numbers | Integers64,
-  isValid: (i: number) => boolean,
+  childIsValid: (i: number) => boolean,
   { name, rule }: ProjectedColumn,
   rows: number,
   report: Report,
@@ -208,11 +202,11 @@ function checkListRange(
   const low = round(min ?? -Infinity);
   const high = round(max ?? Infinity);
   for (let row = 0; row < rows; row += 1) {
-    if (!vector.isValid(row)) continue;
+    if (!isValid(data, row)) continue;
     for (let i = offsets[row]!; i < offsets[row + 1]!; i += 1) {
       const value = values[i]!;
       // What lies under a NULL means nothing; NaN, and an infinity that is not allowed, have their reason already.
-      if ((value >= low && value <= high) || Number.isNaN(value) || !isValid(i)) continue;
+      if ((value >= low && value <= high) || Number.isNaN(value) || !childIsValid(i)) continue;
       if (rule.infinite === 'invalid' && (value === Infinity || value === -Infinity)) continue;
       report(row, value < low ? `${name}: below min ${min} in the list` : `${name}: above max ${max} in the list`);
       break;

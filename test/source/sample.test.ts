@@ -5,7 +5,7 @@ import { openDatabase } from '../../src/source/database.js';
 import { bindExpressions } from '../../src/source/expression.js';
 import { findFiles } from '../../src/source/files.js';
 import { hiveTypes } from '../../src/source/hive.js';
-import { readSlices, sliceRanges } from '../../src/source/slices.js';
+import { openScanner } from '../../src/source/scanner.js';
 import { testFolder } from './folder.js';
 
 it('finds, binds and reads the sample table of customers as DuckDB does in one query', async () => {
@@ -34,20 +34,17 @@ it('finds, binds and reads the sample table of customers as DuckDB does in one q
     let rows = 0;
     let kept = 0;
     const hive = new Map<string, number>();
+    const scanner = await openScanner(database, projection);
     for (const file of files) {
-      const groups = await database.rows(
-        `SELECT any_value(row_group_num_rows) AS rows FROM parquet_metadata('${file.path}') GROUP BY row_group_id ORDER BY row_group_id`,
-      );
-      const rowGroups = groups.map((group) => ({ rows: Number(group['rows']) }));
-      const ranges = sliceRanges({ rowGroups: [0, rowGroups.length], firstRow: 0 }, rowGroups, 1000, 3000);
-      for await (const slice of readSlices(database, { file, hiveTypes: types, projection, ranges })) {
-        for (const { batch } of slice.batches) {
-          rows += batch.numRows;
-          for (const value of batch.getChildAt(0)!.toArray() as Uint8Array) kept += value;
-          for (const value of batch.getChildAt(1)!) hive.set(String(value), (hive.get(String(value)) ?? 0) + 1);
-        }
-      }
+      const [count] = await database.rows(`SELECT count(*) AS n FROM '${file.path}'`);
+      const request = { file, hiveTypes: types, firstRow: 0, rows: Number(count!['n']) };
+      await scanner.scan(request, ({ batch }) => {
+        rows += batch.numRows;
+        for (const value of batch.getChildAt(0)!.toArray() as Uint8Array) kept += value;
+        for (const value of batch.getChildAt(1)!) hive.set(String(value), (hive.get(String(value)) ?? 0) + 1);
+      });
     }
+    scanner.close();
     const name = Object.keys(types)[0]!;
     const all = `read_parquet('${root}/**/*.parquet', hive_partitioning = true)`;
     const [total] = await database.rows(`SELECT count(*) AS n, count(*) FILTER (age > 40) AS kept FROM ${all}`);

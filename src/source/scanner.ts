@@ -1,0 +1,212 @@
+/**
+ * Scans rows of a file: the columns of a projection, computed by DuckDB, as Arrow batches on DuckDB's own memory.
+ *
+ * DuckDB hands its vectors over while it runs the query: the projection is given to a scalar function that is ours, and
+ * DuckDB's threads wait in it until the batch has been worked on. So nothing is materialised in between, each thread
+ * decodes its next 2,048 rows meanwhile, and what is in memory is a vector a thread and column, whatever the size of a row
+ * group. (5 M rows × 10 columns, two threads: 0.2 s; as materialised results, fetched chunk by chunk, 0.8 s, most of it
+ * for fresh memory. `sum()` of the same columns in SQL takes 0.1 s.)
+ *
+ * The query as a whole is run to its end, not streamed: a streamed result ends early and without an error when a page is
+ * corrupt, this one raises it.
+ */
+import type { DuckDBConnection } from '@duckdb/node-api';
+import type { RecordBatch } from 'apache-arrow';
+import { ColonnadeError } from '../errors.js';
+import type { ProjectedColumn } from '../plan/plan.js';
+import { BatchReader } from './arrow-batch.js';
+import { duckdbBinding, type RawChunk } from './binding.js';
+import { blame } from './blame.js';
+import type { Database } from './database.js';
+import { duckdbError, isValueFault, readFault } from './duckdb-errors.js';
+import { ROW_NUMBER, scanSql, type ScannedFile } from './scan.js';
+
+/** Rows of a file that follow one another. */
+export interface RowRange {
+  /** Position of the first row in its file, counted from 0. */
+  readonly firstRow: number;
+  readonly rows: number;
+}
+
+export interface ScanRequest extends RowRange {
+  readonly file: ScannedFile;
+  /** Hive columns that the file does not have itself, with their types. */
+  readonly hiveTypes: Readonly<Record<string, string>>;
+  /** Stops the query, and ends the scan with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** Some rows of a scan. */
+export interface RowBatch {
+  /** Position of the first row in its file. */
+  readonly firstRow: number;
+  /** One column for each of the projection, by position. At most 2,048 rows, in the order of the file. */
+  readonly batch: RecordBatch;
+}
+
+export interface Scanner {
+  /**
+   * Gives all rows of the range to `onBatch`, each once. Batches of one row group come in the order of the file; those of
+   * different row groups may alternate, as each of DuckDB's threads reads a row group of its own.
+   *
+   * The memory of a batch is DuckDB's again when `onBatch` returns: what is to last has to be copied. What `onBatch`
+   * throws ends the scan, which then rejects with it. One scan at a time.
+   *
+   * @throws ColonnadeError `BAD_PARQUET` (with the rows; also where the file has fewer rows than its footer says),
+   * `INPUT_GONE`, `SQL_FAILED` naming the expression and the row, `OUT_OF_MEMORY`, `DISK_FULL`; the signal's reason.
+   */
+  scan(request: ScanRequest, onBatch: (batch: RowBatch) => void): Promise<void>;
+  close(): void;
+}
+
+type DuckDB = typeof import('@duckdb/node-api');
+
+/** Makes the names of functions differ: they are known to the whole database. */
+let opened = 0;
+
+/** Opens a scanner for one projection on a connection of its own. */
+export async function openScanner(database: Database, projection: readonly ProjectedColumn[]): Promise<Scanner> {
+  const connection = await database.connect();
+  return new FunctionScanner(
+    await import('@duckdb/node-api'),
+    connection,
+    projection,
+    `colonnade_scan_${(opened += 1)}`,
+  );
+}
+
+/** A scan under way. */
+interface Scan {
+  readonly request: ScanRequest;
+  readonly onBatch: (batch: RowBatch) => void;
+  /** Rows that were handed over. */
+  rows: number;
+  /** What ended it before DuckDB did. */
+  failure?: unknown;
+}
+
+class FunctionScanner implements Scanner {
+  readonly #connection: DuckDBConnection;
+  readonly #projection: readonly ProjectedColumn[];
+  readonly #function: string;
+  readonly #reader: BatchReader;
+  #scan: Scan | undefined;
+
+  constructor(duckdb: DuckDB, connection: DuckDBConnection, projection: readonly ProjectedColumn[], name: string) {
+    this.#connection = connection;
+    this.#projection = projection;
+    this.#function = name;
+    this.#reader = new BatchReader(projection);
+    this.#register(duckdb);
+  }
+
+  async scan(request: ScanRequest, onBatch: (batch: RowBatch) => void): Promise<void> {
+    const { file, rows, signal } = request;
+    signal?.throwIfAborted();
+    if (rows === 0) return;
+    const interrupt = (): void => {
+      this.#connection.interrupt();
+    };
+    const scan: Scan = { request, onBatch, rows: 0 };
+    this.#scan = scan;
+    signal?.addEventListener('abort', interrupt);
+    try {
+      await this.#connection.run(this.#query(request));
+    } catch (error) {
+      signal?.throwIfAborted();
+      if ('failure' in scan) throw scan.failure;
+      throw await this.#explain(request, error);
+    } finally {
+      signal?.removeEventListener('abort', interrupt);
+      this.#scan = undefined;
+    }
+    if (scan.rows !== rows) throw wrongRows(file.path, request, scan.rows);
+  }
+
+  close(): void {
+    this.#connection.closeSync();
+  }
+
+  /** Makes the function that DuckDB calls with the vectors of the projection and the row numbers. */
+  #register({ ANY, BOOLEAN, DuckDBScalarFunction }: DuckDB): void {
+    const fn = new DuckDBScalarFunction();
+    fn.setName(this.#function);
+    // Of any type: DuckDB must not cast to a parameter's type what the plan has not cast.
+    fn.setVarArgs(ANY);
+    fn.setReturnType(BOOLEAN);
+    // Called for NULL as for other values, and for every row whatever the values are.
+    fn.setSpecialHandling();
+    fn.setVolatile();
+    duckdbBinding().scalar_function_set_function(fn.scalar_function, (_, input) => {
+      this.#take(input);
+    });
+    this.#connection.registerScalarFunction(fn);
+    fn.destroySync();
+  }
+
+  #take(chunk: RawChunk): void {
+    const scan = this.#scan!;
+    // The other threads' vectors that were on their way when it failed.
+    if ('failure' in scan) throw scan.failure;
+    try {
+      scan.request.signal?.throwIfAborted();
+      if (scan.rows === 0) this.#reader.check(chunk);
+      const batch = this.#reader.read(chunk);
+      const firstRow = this.#firstRow(chunk, batch.numRows);
+      scan.rows += batch.numRows;
+      scan.onBatch({ firstRow, batch });
+    } catch (error) {
+      scan.failure = error;
+      throw error;
+    }
+  }
+
+  /** The rows must follow one another in the file: the row numbers at both ends tell, as none comes twice. */
+  #firstRow(chunk: RawChunk, rows: number): number {
+    const binding = duckdbBinding();
+    const bytes = binding.vector_get_data(binding.data_chunk_get_vector(chunk, this.#projection.length), rows * 8);
+    const numbers = new BigInt64Array(bytes.buffer, bytes.byteOffset, rows);
+    const first = Number(numbers[0]);
+    if (Number(numbers[rows - 1]) - first === rows - 1) return first;
+    throw new ColonnadeError(
+      'INTERNAL',
+      `${this.#scan!.request.file.path}: rows came in another order than they stand in the file, at row ${first}`,
+      { phase: 'source' },
+    );
+  }
+
+  #query({ file, hiveTypes, firstRow, rows }: ScanRequest): string {
+    const values = [...this.#projection.map(({ sql }) => sql), ROW_NUMBER].join(', ');
+    const range = `${ROW_NUMBER} BETWEEN ${firstRow} AND ${firstRow + rows - 1}`;
+    return `SELECT count(${this.#function}(${values})) FROM ${scanSql(file, hiveTypes)} WHERE ${range}`;
+  }
+
+  /** An error of DuckDB with the file, the rows and, where a value is to blame, the expression and the row. */
+  async #explain(request: ScanRequest, error: unknown): Promise<ColonnadeError> {
+    const { file, hiveTypes, firstRow, rows } = request;
+    const context = { file: file.path, rows: [firstRow, firstRow + rows] as const };
+    if (!isValueFault(readFault(error))) return duckdbError(error, context);
+    const blamed = await blame(
+      this.#connection,
+      scanSql(file, hiveTypes),
+      this.#projection.map(({ sql }) => sql),
+      request,
+    );
+    if (blamed === undefined) return duckdbError(error, context);
+    const { name, role } = this.#projection[blamed.column]!;
+    const words = role === 'where' ? 'source.where' : `${role === 'rule' ? 'column' : 'feature'} ${name}`;
+    return duckdbError(blamed.error, { file: file.path, rows: [blamed.row, blamed.row + 1], expression: words });
+  }
+}
+
+function wrongRows(path: string, range: RowRange, found: number): ColonnadeError {
+  const words = `rows ${range.firstRow} to ${range.firstRow + range.rows - 1}`;
+  return new ColonnadeError(
+    'BAD_PARQUET',
+    `${path}: ${found} of ${range.rows} rows were found (${words} by the footer)`,
+    {
+      phase: 'source',
+      hint: 'the file does not hold what its footer says; write it again, or take it out of source.path',
+    },
+  );
+}

@@ -1,5 +1,5 @@
 /** Versions of what computes and writes: a repeated run gives the same bytes with the same versions. */
-import { createRequire } from 'node:module';
+import { readFileSync } from 'node:fs';
 
 /** Dependencies are pinned exactly, so the package's own file tells which are at work. */
 interface PackageFile {
@@ -7,12 +7,23 @@ interface PackageFile {
   readonly dependencies: Readonly<Record<string, string>>;
 }
 
+/** The package's own file: the nearest above this module, which lies deeper in sources than in the bundled program. */
+function packageFile(): PackageFile {
+  for (let folder = new URL('.', import.meta.url); ; folder = new URL('..', folder)) {
+    try {
+      return JSON.parse(readFileSync(new URL('package.json', folder), 'utf8')) as PackageFile;
+    } catch (error) {
+      if (folder.pathname === '/') throw error;
+    }
+  }
+}
+
 let known: Readonly<Record<string, string>> | undefined;
 
 /** Versions by name: `colonnade`, `node`, `duckdb`, `onnxruntime`, `parquet-wasm`. */
 export function versions(): Readonly<Record<string, string>> {
   if (known !== undefined) return known;
-  const { version, dependencies } = createRequire(import.meta.url)('../../package.json') as PackageFile;
+  const { version, dependencies } = packageFile();
   known = Object.freeze({
     colonnade: version,
     node: process.versions.node,

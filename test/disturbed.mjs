@@ -8,7 +8,7 @@
  *             from the first beside the output on
  *     when    'before' | 'after' that call
  *     signals what the process is sent, one after the other: each as soon as it has seen the one before
- *     group   whether they go to its whole process group, as from a terminal
+ *     target  who is sent them: 'self', by default; 'parent'; 'group', its whole process group, as from a terminal
  *     once    a file that is made by the first process that is disturbed; the others are spared
  *     pids    a folder in which every worker process leaves its id
  */
@@ -22,7 +22,7 @@ const {
   from = '\\.colonnade',
   when,
   signals,
-  group = false,
+  target = 'self',
   once,
   pids,
 } = JSON.parse(process.env.DISTURB ?? '{}');
@@ -36,9 +36,10 @@ if (who === (isWorker ? 'worker' : 'main')) {
 
 function disturb() {
   if (once !== undefined && !isFirst(once)) return;
-  const target = group ? -process.pid : process.pid;
-  signals.slice(0, -1).forEach((signal, i) => process.on(signal, () => process.kill(target, signals[i + 1])));
-  process.kill(target, signals[0]);
+  // To signal 0 is to signal the group (kill(2)).
+  const pid = { self: process.pid, parent: process.ppid, group: 0 }[target];
+  signals.slice(0, -1).forEach((signal, i) => process.once(signal, () => process.kill(pid, signals[i + 1])));
+  process.kill(pid, signals[0]);
 }
 
 function isFirst(file) {

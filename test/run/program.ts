@@ -16,7 +16,7 @@ export interface Disturbance {
   readonly from?: string;
   readonly when?: 'before' | 'after';
   readonly signals: readonly NodeJS.Signals[];
-  readonly group?: boolean;
+  readonly target?: 'self' | 'parent' | 'group';
   /** Only the first process that comes to that place. */
   readonly once?: boolean;
 }
@@ -49,7 +49,8 @@ export async function runProgram(
     ['run', pipeline, '--json', '--log-format', 'json', '--log-level', 'debug', ...args],
     {
       env: { DISTURB: JSON.stringify(how), NODE_OPTIONS: `--import ${disturber}` },
-      ownGroup: disturbance?.group ?? false,
+      // So that a signal to the group does not reach the tests.
+      ownGroup: true,
     },
   );
   return {
@@ -79,9 +80,13 @@ export function errorOf({ result }: Told): SerializedError {
  * Hashes of all files of an output and of its quarantine. The id of the run stands in the metadata of each Parquet file,
  * and is the one thing in which two runs of a plan may differ: it is blotted out, where it must be found exactly once.
  */
-export async function writtenBy(bench: Workbench, runId: string, name = 'out'): Promise<Record<string, string>> {
+export async function writtenBy(
+  bench: Workbench,
+  runId: string,
+  folders: readonly string[] = ['out', 'out.colonnade/quarantine'],
+): Promise<Record<string, string>> {
   const hashes: Record<string, string> = {};
-  for (const folder of [name, `${name}.colonnade/quarantine`]) {
+  for (const folder of folders) {
     for (const file of await bench.files(folder)) {
       const bytes = await readFile(bench.path(join(folder, file)));
       if (file !== '_SUCCESS') {

@@ -142,9 +142,13 @@ describe('a run that is killed', () => {
     }
   });
 
-  it('twice is gone on from as well, and each shard is scored once', async () => {
+  it('twice is gone on from as well, each shard is scored once, and no draft is kept', async () => {
     await reset(false);
-    for (const shard of ['000001', '000002']) await kill(`/shards/${shard}`);
+    for (const shard of ['000001', '000002']) {
+      await kill(`/shards/${shard}`, 'after');
+      const drafts = (await bench.files('out.colonnade')).filter((file) => file.endsWith('.tmp'));
+      expect(drafts).toEqual([expect.stringContaining(`/shards/${shard}.parquet.`)]);
+    }
     const summary = summaryOf(await runProgram(bench, pipeline, []));
     expect(summary.resumed_rows).toBe(2 * ROWS);
     expect(await writtenBy(bench, summary.run_id)).toEqual(whole);
@@ -181,7 +185,7 @@ describe('a run that is killed', () => {
 });
 
 /** Kills a run with one worker where it comes to a path. */
-async function kill(from: string): Promise<void> {
-  const { signal } = await runProgram(bench, pipeline, [], { ...KILL, who: 'main', at: 1, from });
+async function kill(from: string, when: 'before' | 'after' = 'before'): Promise<void> {
+  const { signal } = await runProgram(bench, pipeline, [], { ...KILL, who: 'main', at: 1, from, when });
   expect(signal).toBe('SIGKILL');
 }

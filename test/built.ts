@@ -22,14 +22,22 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** Runs a script with Node and waits for its end; `signal` kills it. */
-export function runNode(
-  script: string,
-  args: readonly string[],
-  options: { readonly killAfterMs?: number } = {},
-): Promise<Ended> {
+export interface NodeOptions {
+  readonly killAfterMs?: number;
+  /** Added to this process' environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** A process group of its own, as a terminal gives. */
+  readonly ownGroup?: boolean;
+}
+
+/** Runs a script with Node, and waits until it has ended and nothing holds its streams any more. */
+export function runNode(script: string, args: readonly string[], options: NodeOptions = {}): Promise<Ended> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [script, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [script, ...args], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...options.env },
+      detached: options.ownGroup ?? false,
+    });
     let stdout = '';
     let stderr = '';
     child.stdout.on('data', (data: Buffer) => (stdout += data.toString()));

@@ -1,23 +1,36 @@
 /**
- * Ends this process with SIGKILL at a call that changes files: `killAt(n)` at the n-th from now on, before or after it is
- * carried out. Named imports of `node:fs/promises` elsewhere see the change, whether they were made before or after.
+ * Does something to this process at a call that changes files, the n-th from now on, before or after it is carried out:
+ * `killAt(n)` ends it with SIGKILL. Named imports of `node:fs/promises` elsewhere see the change, whether they were made
+ * before or after.
  */
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 
 const CHANGING = ['rename', 'rm', 'link', 'mkdir', 'writeFile', 'copyFile', 'truncate', 'unlink'];
+/** Calls on an open file. */
+const WRITING = ['write', 'writev', 'writeFile', 'sync', 'datasync'];
 
-/** @param {number} n @param {'before' | 'after'} when @param {(path: string) => boolean} counts from the first such path on */
-export function killAt(n, when, counts = () => true) {
+/** @param {number} n @param {'before' | 'after'} when */
+export function killAt(n, when) {
+  atChange(n, when, () => process.kill(process.pid, 'SIGKILL'));
+}
+
+/**
+ * @param {number} n @param {'before' | 'after'} when @param {() => void} act
+ * @param {{ counts?: (path: string) => boolean, writes?: boolean }} options `counts`: calls are counted from the first
+ *   such path on; `writes`: writes to open files are counted too
+ */
+export function atChange(n, when, act, { counts = () => true, writes = false } = {}) {
   let calls = 0;
   let counting = false;
   const around = async (path, work) => {
     counting ||= counts(String(path));
     if (!counting) return work();
     calls += 1;
-    if (calls === n && when === 'before') process.kill(process.pid, 'SIGKILL');
+    const isIt = calls === n;
+    if (isIt && when === 'before') act();
     const result = await work();
-    if (calls === n && when === 'after') process.kill(process.pid, 'SIGKILL');
+    if (isIt && when === 'after') act();
     return result;
   };
   for (const name of CHANGING) {
@@ -26,7 +39,14 @@ export function killAt(n, when, counts = () => true) {
       around(args[1] !== undefined && name === 'rename' ? args[1] : args[0], () => original(...args));
   }
   const open = fs.promises.open;
-  fs.promises.open = (path, flags, ...rest) =>
-    flags === 'r' || flags === undefined ? open(path, flags, ...rest) : around(path, () => open(path, flags, ...rest));
+  fs.promises.open = async (path, flags, ...rest) => {
+    if (flags === 'r' || flags === undefined) return open(path, flags, ...rest);
+    const handle = await around(path, () => open(path, flags, ...rest));
+    for (const name of writes ? WRITING : []) {
+      const original = handle[name].bind(handle);
+      handle[name] = (...args) => around(path, () => original(...args));
+    }
+    return handle;
+  };
   syncBuiltinESMExports();
 }

@@ -51,7 +51,7 @@ export async function takeEpoch(folder: string, output: string, run: string): Pr
     run,
     host: hostname(),
     pid: process.pid,
-    started: await startOf(process.pid),
+    started: (await statOf(process.pid))?.started ?? null,
     released: false,
   };
   await claim(folder, number, owner, output);
@@ -117,16 +117,21 @@ async function isAlive(owner: Owner): Promise<boolean> {
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
-  return owner.started === null || (await startOf(owner.pid)) === owner.started;
+  const now = await statOf(owner.pid);
+  // Killed, and not yet waited for by its parent: all its threads are gone, and it writes nothing any more.
+  if (now?.state === 'Z' && now.threads <= 1) return false;
+  return owner.started === null || now?.started === owner.started;
 }
 
-/** Field 22 of /proc/PID/stat (proc(5)); null where there is no /proc. */
-async function startOf(pid: number): Promise<string | null> {
+/** Fields 3, 20 and 22 of /proc/PID/stat (proc(5)); undefined where there is no /proc. */
+async function statOf(pid: number): Promise<{ state: string; threads: number; started: string } | undefined> {
   try {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null;
+    // The second field is a name, in which there may be anything.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return { state: fields[0]!, threads: Number(fields[17]), started: fields[19]! };
   } catch {
-    return null;
+    return undefined;
   }
 }
 

@@ -4,6 +4,7 @@
  * A worker is replaced when it died. Faults that a second try cannot mend (a row that must not be invalid, a model
  * that does not fit) end the run at once.
  */
+import { setTimeout as sleepFor } from 'node:timers/promises';
 import { ColonnadeError, type ErrorCode } from '../errors.js';
 import type { ShardResult, ShardWorker } from './shard-worker.js';
 
@@ -22,8 +23,8 @@ export interface PoolOptions {
   readonly onDone: (result: ShardResult) => Promise<void> | void;
   readonly onRetry: (shard: number, attempt: number, delayMs: number, error: ColonnadeError) => void;
   readonly signal?: AbortSignal;
-  /** Waits; a test passes its own. */
-  readonly wait?: (ms: number) => Promise<void>;
+  /** Waits, but no longer than until the signal is aborted; a test passes its own. */
+  readonly wait?: (ms: number, signal: AbortSignal) => Promise<void>;
   /** In [0, 1); spreads the delays. */
   readonly random?: () => number;
 }
@@ -35,7 +36,9 @@ export interface PoolOptions {
 export async function scoreShards(shards: readonly number[], options: PoolOptions): Promise<void> {
   const queue = [...shards];
   let failure: Error | undefined;
-  const stopped = (): boolean => failure !== undefined || options.signal?.aborted === true;
+  const failed = new AbortController();
+  const over = options.signal === undefined ? failed.signal : AbortSignal.any([failed.signal, options.signal]);
+  const stopped = (): boolean => over.aborted;
 
   const serve = async (): Promise<void> => {
     let worker: ShardWorker | undefined;
@@ -48,6 +51,8 @@ export async function scoreShards(shards: readonly number[], options: PoolOption
         for (let attempt = 1; ; attempt += 1) {
           try {
             worker ??= await options.open();
+            // Opening takes a while; a worker that is not there yet cannot be closed by the signal.
+            if (stopped()) return;
             const index = shard;
             const result = await worker.score(shard, (rows) => options.onRows(index, rows));
             await options.onDone(result);
@@ -61,13 +66,14 @@ export async function scoreShards(shards: readonly number[], options: PoolOption
               await worker?.close();
               worker = undefined;
             }
-            await (options.wait ?? sleep)(delay);
+            await (options.wait ?? sleep)(delay, over);
             if (stopped()) return;
           }
         }
       }
     } catch (error) {
       failure ??= error instanceof Error ? error : new Error(String(error));
+      failed.abort();
     } finally {
       options.signal?.removeEventListener('abort', abort);
       await worker?.close();
@@ -89,6 +95,7 @@ function delayBefore(attempt: number, random: () => number): number {
   return Math.round(full / 2 + (full / 2) * random());
 }
 
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+async function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  // It is rejected when the signal is aborted, which whoever waits looks at.
+  await sleepFor(ms, undefined, { signal }).catch(() => undefined);
 }

@@ -41,6 +41,9 @@ export async function clearStaging(places: Places, fresh: boolean): Promise<void
     const path = join(staging.root, name);
     if (path !== staging.shards) await rm(path, { recursive: true, force: true });
   }
+  // Drafts of processes that were killed: large ones would add up until a run is done.
+  for (const name of await entries(staging.shards))
+    if (name.endsWith('.tmp')) await rm(join(staging.shards, name), { force: true });
 }
 
 async function entries(folder: string): Promise<string[]> {

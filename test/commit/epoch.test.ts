@@ -64,6 +64,25 @@ describe('an epoch', () => {
     expect((await takeEpoch(epochs, output, 'heir')).number).toBe(8);
   });
 
+  it.skipIf(process.platform !== 'linux')(
+    'is taken over from a process that was killed and that its parent has not yet waited for',
+    async () => {
+      // The child of a shell that becomes another program is waited for by none.
+      const parent = spawn('sh', ['-c', 'sleep 60 & echo $!; exec sleep 60']);
+      const pid = Number(await new Promise((resolve) => parent.stdout.once('data', resolve)));
+      const stat = async (): Promise<string[]> => (await readFile(`/proc/${pid}/stat`, 'utf8')).split(' ');
+      const started = (await stat())[21]!;
+      await writeTree(epochs, {
+        '7.json': JSON.stringify({ run: 'dead', host: hostname(), pid, started, released: false }),
+      });
+      expect((await rejection(takeEpoch(epochs, output, 'heir'))).code).toBe('OUTPUT_CONFLICT');
+      process.kill(pid, 'SIGKILL');
+      while ((await stat())[2] !== 'Z') await new Promise((resolve) => setTimeout(resolve, 5));
+      expect((await takeEpoch(epochs, output, 'heir')).number).toBe(8);
+      parent.kill('SIGKILL');
+    },
+  );
+
   it('is not taken over from another machine, of which nothing is known', async () => {
     await writeTree(epochs, {
       '7.json': JSON.stringify({ run: 'far', host: 'elsewhere', pid: 1, started: null, released: false }),

@@ -1,0 +1,191 @@
+/** `kill -9` of a whole run, anywhere in its work: the output is absent or whole, and the next run goes on. */
+import { cp, readdir, readFile, rm } from 'node:fs/promises';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { linearModel } from './onnx.js';
+import { runProgram, summaryOf, untilGone, writtenBy, type Disturbance } from './program.js';
+import { exists, openWorkbench, type Parts } from './workbench.js';
+
+const bench = await openWorkbench();
+const ROWS = 600;
+const rowsOf = (from: number): string => `
+  SELECT i AS id, CASE WHEN i % 100 = 7 THEN NULL ELSE i / 7 END::FLOAT AS x, (i / 3)::FLOAT AS y
+  FROM range(${from}, ${from + ROWS}) t(i)`;
+
+const FOLDERS = ['out', 'out.colonnade'];
+let parts: Parts;
+let pipeline: string;
+/** What an earlier run of another pipeline wrote, kept aside as `earlier` and `earlier.colonnade`. */
+let earlier: Record<string, string>;
+/** What the run writes when nothing disturbs it. */
+let whole: Record<string, string>;
+
+beforeAll(async () => {
+  const model = await bench.write('models/linear.onnx', linearModel([0.1, -0.7], 0.2));
+  parts = {
+    features: ['x', 'y'],
+    model: { path: model },
+    outputs: { score: 'score' },
+    sink: { exists: 'replace' },
+  };
+  for (const [i, name] of ['a', 'b', 'c'].entries()) await bench.parquet(`data/${name}.parquet`, rowsOf(ROWS * i));
+  const before = await bench.run({ ...parts, source: { path: 'data/b.parquet' }, outputs: { old_score: 'score' } });
+  earlier = await writtenBy(bench, before.summary.run_id);
+  for (const folder of FOLDERS)
+    await cp(bench.path(folder), bench.path(folder.replace('out', 'earlier')), { recursive: true });
+  pipeline = await bench.pipeline(parts, 'killed.yaml');
+  whole = await writtenBy(bench, summaryOf(await runProgram(bench, pipeline, [])).run_id);
+});
+
+/** The output as before the run: none, or an earlier one. */
+async function reset(withEarlier: boolean): Promise<void> {
+  for (const folder of FOLDERS) {
+    await rm(bench.path(folder), { recursive: true, force: true });
+    if (withEarlier) await cp(bench.path(folder.replace('out', 'earlier')), bench.path(folder), { recursive: true });
+  }
+}
+
+const text = (name: string): Promise<string | undefined> => readFile(bench.path(name), 'utf8').catch(() => undefined);
+const runIdOf = (json: string | undefined): string | undefined =>
+  json === undefined ? undefined : (JSON.parse(json) as { readonly run_id: string }).run_id;
+
+/** Rows of the shards whose manifests a killed run has left. */
+async function rowsLeft(): Promise<number> {
+  let rows = 0;
+  const staging = bench.path('out.colonnade/staging');
+  for (const file of (await exists(staging)) ? await readdir(staging, { recursive: true }) : [])
+    if (/shards\/\d+\.json$/.test(file)) rows += ROWS;
+  return rows;
+}
+
+type Place = 'nothing scored' | 'some scored' | 'all scored' | 'publishing' | 'published';
+
+/** Kills a run, looks at what is there, and lets the next run go on. Gives where it was; undefined when it was done. */
+async function killAndGoOn(
+  withEarlier: boolean,
+  args: readonly string[],
+  how: Disturbance,
+): Promise<Place | undefined> {
+  await reset(withEarlier);
+  const told = await runProgram(bench, pipeline, args, how);
+  await untilGone(told.workers);
+  if (told.signal === null) {
+    summaryOf(told);
+    return undefined;
+  }
+  expect({ signal: told.signal, stdout: told.stdout }).toEqual({ signal: 'SIGKILL', stdout: '' });
+
+  const journal = runIdOf(await text('out.colonnade/publish.json'));
+  const manifest = runIdOf(await text('out.colonnade/manifest.json'));
+  const before = withEarlier ? runIdOf(await text('earlier.colonnade/manifest.json')) : undefined;
+  const published = manifest !== before;
+  const left = await rowsLeft();
+  const seen = await bench.files('out');
+  const last = (await text(`out/${seen.at(-1) ?? ''}`)) ?? '';
+  if (journal !== undefined && last.includes(journal)) {
+    expect(await writtenBy(bench, journal, ['out'])).toEqual(dataOf(whole));
+  } else if (journal !== undefined && seen.length === 0) {
+    // The new one has not come, and the earlier one, where there was any, has left: the one moment without either.
+  } else if (published) {
+    expect(await writtenBy(bench, manifest!)).toEqual(whole);
+  } else if (withEarlier) {
+    expect(await writtenBy(bench, before!)).toEqual(earlier);
+  } else {
+    expect(seen).toEqual([]);
+  }
+
+  const { summary, events } = await bench.run(parts);
+  expect(summary).toMatchObject({
+    rows: 3 * ROWS,
+    quarantined: 18,
+    resumed_rows: journal === undefined ? left : 3 * ROWS,
+  });
+  expect(await writtenBy(bench, summary.run_id)).toEqual(whole);
+  expect((await bench.files('out.colonnade')).filter((file) => file.startsWith('staging/'))).toEqual([]);
+  expect(events.some(({ type }) => type === 'warning')).toBe(journal !== undefined);
+  if (journal !== undefined) {
+    expect(summary.run_id).toBe(journal);
+    return 'publishing';
+  }
+  if (published) return 'published';
+  return left === 0 ? 'nothing scored' : left < 3 * ROWS ? 'some scored' : 'all scored';
+}
+
+const dataOf = (written: Record<string, string>): Record<string, string> =>
+  Object.fromEntries(Object.entries(written).filter(([path]) => path.startsWith('out/')));
+
+const KILL = { signals: ['SIGKILL'], when: 'before' } as const;
+
+describe('a run that is killed', () => {
+  it('leaves the output absent or whole wherever it was, and the next run writes what it would have written', async () => {
+    const places: Place[] = [];
+    for (let i = 0; ; i += 1) {
+      const place = await killAndGoOn(i % 2 === 1, [], { ...KILL, who: 'main', at: 1 + 4 * i });
+      if (place === undefined) break;
+      places.push(place);
+    }
+    // In this order, and none of them left out: it was killed all along its way.
+    expect([...new Set(places)]).toEqual(['nothing scored', 'some scored', 'all scored', 'publishing', 'published']);
+  });
+
+  it('leaves no worker process behind, and what its workers had done is used', async () => {
+    // Of three shards the last is begun when one of two workers has done one of the others.
+    const last = { who: 'worker', from: '/shards/000002' } as const;
+    for (const [i, how] of [
+      { ...last, at: 1, target: 'parent' },
+      { ...last, at: 3, target: 'group' },
+      { ...last, at: 6, target: 'parent' },
+      { ...last, at: 9, target: 'group' },
+      { who: 'main', at: 1, from: '/publish\\.json', target: 'self' },
+    ].entries()) {
+      const place = await killAndGoOn(i % 2 === 1, ['--workers', '2'], { ...KILL, ...how } as Disturbance);
+      expect(['some scored', 'all scored']).toContain(place);
+    }
+  });
+
+  it('twice is gone on from as well, each shard is scored once, and no draft is kept', async () => {
+    await reset(false);
+    for (const shard of ['000001', '000002']) {
+      await kill(`/shards/${shard}`, 'after');
+      const drafts = (await bench.files('out.colonnade')).filter((file) => file.endsWith('.tmp'));
+      expect(drafts).toEqual([expect.stringContaining(`/shards/${shard}.parquet.`)]);
+    }
+    const summary = summaryOf(await runProgram(bench, pipeline, []));
+    expect(summary.resumed_rows).toBe(2 * ROWS);
+    expect(await writtenBy(bench, summary.run_id)).toEqual(whole);
+  });
+
+  it('is started over with --fresh', async () => {
+    await reset(true);
+    await kill('/shards/000002');
+    expect(await rowsLeft()).toBe(2 * ROWS);
+    const summary = summaryOf(await runProgram(bench, pipeline, ['--fresh']));
+    expect(summary.resumed_rows).toBe(0);
+    expect(await writtenBy(bench, summary.run_id)).toEqual(whole);
+  });
+
+  it('is not gone on from by a run that would score otherwise', async () => {
+    await reset(false);
+    await kill('/shards/000002');
+    const { summary } = await bench.run({ ...parts, validate: { rules: { x: { missing: 0 } } } });
+    expect(summary).toMatchObject({ resumed_rows: 0, quarantined: 0 });
+    expect(await bench.files('out.colonnade')).toEqual(['epochs/2.json', 'manifest.json']);
+  });
+
+  it('is not gone on from where its scores were damaged', async () => {
+    await reset(false);
+    await kill('/shards/000002');
+    const scores = (await bench.files('out.colonnade')).find((file) => file.endsWith('/shards/000001.parquet'))!;
+    const bytes = await readFile(bench.path(`out.colonnade/${scores}`));
+    bytes[100]! ^= 1;
+    await bench.write(`out.colonnade/${scores}`, bytes);
+    const { summary } = await bench.run(parts);
+    expect(summary.resumed_rows).toBe(ROWS);
+    expect(await writtenBy(bench, summary.run_id)).toEqual(whole);
+  });
+});
+
+/** Kills a run with one worker where it comes to a path. */
+async function kill(from: string, when: 'before' | 'after' = 'before'): Promise<void> {
+  const { signal } = await runProgram(bench, pipeline, [], { ...KILL, who: 'main', at: 1, from, when });
+  expect(signal).toBe('SIGKILL');
+}

@@ -1,0 +1,109 @@
+/** SIGTERM and SIGINT: the run stops, nothing is visible, and it can be gone on from. */
+import { rm } from 'node:fs/promises';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { linearModel } from './onnx.js';
+import { errorOf, runProgram, summaryOf, untilGone, writtenBy, type Disturbance, type Told } from './program.js';
+import { openWorkbench } from './workbench.js';
+
+const bench = await openWorkbench();
+const ROWS = 5000;
+let pipeline: string;
+let undisturbed: Record<string, string>;
+
+beforeAll(async () => {
+  for (const [i, name] of ['a', 'b', 'c'].entries())
+    await bench.parquet(
+      `data/${name}.parquet`,
+      `SELECT i AS id, (i / 7)::FLOAT AS x FROM range(${ROWS * i}, ${ROWS * (i + 1)}) t(i)`,
+    );
+  pipeline = await bench.pipeline({
+    features: ['x'],
+    model: { path: await bench.write('models/linear.onnx', linearModel([0.1], 0.2)), batch_size: 500 },
+    outputs: { score: 'score' },
+  });
+  undisturbed = await writtenBy(bench, summaryOf(await run()).run_id);
+});
+
+beforeEach(async () => {
+  for (const name of ['out', 'out.colonnade']) await rm(bench.path(name), { recursive: true, force: true });
+});
+
+const run = (workers = 1, disturbance?: Disturbance): Promise<Told> =>
+  runProgram(bench, pipeline, ['--workers', String(workers)], disturbance);
+
+/** Where the main process makes the draft of its second shard. */
+const SECOND_SHARD = { who: 'main', at: 1, when: 'after', from: '/shards/000001' } as const;
+
+describe('a run that is asked to stop', () => {
+  for (const [signal, status, code] of [
+    ['SIGTERM', 143, 'TERMINATED'],
+    ['SIGINT', 130, 'INTERRUPTED'],
+  ] as const) {
+    it(`ends with ${status} after ${signal}, shows nothing, and is gone on from by the next`, async () => {
+      const told = await run(1, { ...SECOND_SHARD, signals: [signal] });
+      expect(told).toMatchObject({ code: status, signal: null });
+      const error = errorOf(told);
+      expect(error).toMatchObject({ code, message: `${code.toLowerCase()} by ${signal}: nothing was published` });
+      expect(error.hint).toContain('run it again');
+      expect(await bench.isVisible()).toBe(false);
+
+      const next = summaryOf(await run());
+      expect(next.resumed_rows).toBe(ROWS);
+      expect(await writtenBy(bench, next.run_id)).toEqual(undisturbed);
+    });
+  }
+
+  it('leaves nothing but the scores of whole shards, and lets go of the output', async () => {
+    await run(1, { ...SECOND_SHARD, signals: ['SIGTERM'] });
+    const left = (await bench.files('out.colonnade')).map((file) => file.replace(/staging\/\w+/, 'staging/…'));
+    expect(left).toEqual(['epochs/1.json', 'staging/…/shards/000000.json', 'staging/…/shards/000000.parquet']);
+    expect(await bench.rows(`SELECT released FROM '${bench.path('out.colonnade/epochs/1.json')}'`)).toEqual([
+      { released: true },
+    ]);
+  });
+
+  it('leaves nothing at all where no shard was done', async () => {
+    const told = await run(1, { ...SECOND_SHARD, from: '/shards/000000', signals: ['SIGINT'] });
+    expect(told.code).toBe(130);
+    expect(await bench.files('out.colonnade')).toEqual(['epochs/1.json']);
+  });
+
+  it('begins nothing where it is asked before it has taken the output', async () => {
+    const told = await run(1, { who: 'main', at: 1, when: 'before', signals: ['SIGTERM'] });
+    expect(told).toMatchObject({ code: 143, signal: null });
+    expect(await bench.files('out.colonnade')).toEqual(['epochs/1.json']);
+  });
+
+  it('begins no shard on worker processes that are still starting', async () => {
+    const told = await run(2, { who: 'worker', at: 'start', once: true, target: 'parent', signals: ['SIGTERM'] });
+    expect(told).toMatchObject({ code: 143, signal: null });
+    expect(told.workers).toHaveLength(2);
+    await untilGone(told.workers);
+    expect(await bench.files('out.colonnade')).toEqual(['epochs/1.json']);
+  });
+
+  it('ends its worker processes, which a terminal has sent the signal too', async () => {
+    const told = await run(2, { who: 'worker', at: 'rows', once: true, target: 'group', signals: ['SIGINT'] });
+    expect(told).toMatchObject({ code: 130, signal: null });
+    expect(errorOf(told).code).toBe('INTERRUPTED');
+    expect(told.workers).toHaveLength(2);
+    await untilGone(told.workers);
+    expect(await bench.isVisible()).toBe(false);
+    const next = summaryOf(await run());
+    expect(await writtenBy(bench, next.run_id)).toEqual(undisturbed);
+  });
+
+  it('stops at once at the second signal, with the status of that, and is gone on from all the same', async () => {
+    const told = await run(1, { ...SECOND_SHARD, signals: ['SIGTERM', 'SIGINT'] });
+    expect(told).toMatchObject({ code: 130, signal: null, stdout: '' });
+    expect(await bench.isVisible()).toBe(false);
+    const next = summaryOf(await run());
+    expect(next.resumed_rows).toBe(ROWS);
+    expect(await writtenBy(bench, next.run_id)).toEqual(undisturbed);
+  });
+
+  it('while it publishes is done first, as there is nothing half to leave', async () => {
+    const told = await run(1, { who: 'main', at: 1, when: 'after', from: 'publish\\.json$', signals: ['SIGTERM'] });
+    expect(await writtenBy(bench, summaryOf(told).run_id)).toEqual(undisturbed);
+  });
+});

@@ -87,7 +87,7 @@ export function records(stderr: string): { level: string; msg: string; [field: s
 }
 
 /** A frame of a stack trace, which is for those who write the program, not for those who use it. */
-export const STACK = /^\s*at .+:\d+:\d+\)?$/m;
+export const STACK = /^\s*at .+\.[cm]?[jt]s:\d+:\d+\)?$/m;
 
 /**
  * A workbench with `shop.yaml`: two files in hive folders, 6,000 rows. `score` is twice `x`, which counts from 0 to 49 and

@@ -152,7 +152,7 @@ function columnWithCells(rows: number, name: string) {
         { weight: 8, arbitrary: fc.array(item, { minLength: 3, maxLength: 3 }) },
         { weight: 1, arbitrary: fc.array(item, { maxLength: 5 }) },
       );
-      const cell: fc.Arbitrary<Cell> = fc.option<Cell, null>(isList ? list : value, { nil: null, freq: 8 });
+      const cell: fc.Arbitrary<Cell> = fc.option<Cell>(isList ? list : value, { nil: null, freq: 8 });
       return fc.record({
         column: ruleOf(element, isList).map((rule): ProjectedColumn => ({
           name,

@@ -2,7 +2,8 @@ import { readFile, stat } from 'node:fs/promises';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { takeEpoch } from '../../src/commit/epoch.js';
 import { fixture } from '../model/fixtures.js';
-import { filesBelow } from './../run/workbench.js';
+import { batchSumModel } from '../run/onnx.js';
+import { filesBelow } from '../run/workbench.js';
 import { bash, colonnade, COLONNADE, onlyObject, openShop, records, SHOP, STACK } from './program.js';
 
 const bench = await openShop();
@@ -51,6 +52,10 @@ describe('run', () => {
   });
 
   it('gives the same output, byte for byte, whatever --workers says', async () => {
+    // A model whose scores depend on which rows it is given together.
+    await bench.write('models/sum.onnx', batchSumModel());
+    const summed = SHOP.replace('double.onnx', 'sum.onnx, batch_size: 700').replace('score: score', 'score: Y');
+    await bench.write('shop.yaml', summed);
     const outputs: Map<string, Buffer>[] = [];
     for (const workers of ['1', '2', 'auto']) {
       const { code, stdout } = await run('--replace', '--json', '--workers', workers);

@@ -6,27 +6,13 @@ import { openModel } from '../../src/model/session.js';
 import { ROW_STATUS, type Plan, type Shard } from '../../src/plan/plan.js';
 import { startRun } from '../../src/run/run.js';
 import { scoreShard, type ScoredPart, type ShardCounts } from '../../src/score/shard.js';
-import { onnx, rootModel } from '../run/onnx.js';
+import { batchSumModel, rootModel } from '../run/onnx.js';
 import { openWorkbench, rejection } from '../run/workbench.js';
 import { batchOf, columnOf } from '../validate/columns.js';
 
 const bench = await openWorkbench();
 
-/**
- * Adds to each row the sum of all rows of its batch: scores tell which rows the model was given together. Whole numbers
- * below 2^24 are summed exactly, in whatever order.
- */
-const path = await bench.write(
-  'models/sum.onnx',
-  onnx({
-    inputs: [{ name: 'X', type: 'float32', shape: ['N', 1] }],
-    outputs: [{ name: 'Y', type: 'float32', shape: ['N', 1] }],
-    nodes: [
-      { op: 'ReduceSum', inputs: ['X'], outputs: ['sum'] },
-      { op: 'Add', inputs: ['X', 'sum'], outputs: ['Y'] },
-    ],
-  }),
-);
+const path = await bench.write('models/sum.onnx', batchSumModel());
 const parts = {
   source: { where: 'wanted' },
   features: ['x'],

@@ -4,7 +4,7 @@ import { versions } from '../run/versions.js';
 import type { Terminal } from './command.js';
 import { COMMANDS } from './commands.js';
 import { writeError } from './error-output.js';
-import type { OUTPUT_FLAGS } from './flags.js';
+import { readOutputOptions, type OUTPUT_FLAGS } from './flags.js';
 import { TextOutput } from './output.js';
 import { parseCommandLine } from './parse.js';
 import { commandHelp, programHelp } from './render/help.js';
@@ -53,6 +53,8 @@ async function dispatch(argv: readonly string[], terminal: Terminal): Promise<nu
   const parsed = parseCommandLine(argv, COMMANDS);
   switch (parsed.kind) {
     case 'command':
+      // Every command has these; what is wrong with them is told before anything is looked at.
+      readOutputOptions(parsed.args);
       return parsed.command.run(parsed.args, terminal);
     case 'version':
       stdout.write(`${terminal.version}\n`);
@@ -79,7 +81,8 @@ async function dispatch(argv: readonly string[], terminal: Terminal): Promise<nu
  */
 function reportError(thrown: unknown, argv: readonly string[], terminal: Terminal): number {
   const error = thrown instanceof ColonnadeError ? thrown : internalError(thrown);
-  if (argv.includes('--json')) terminal.stdout.write(`${toJson({ status: 'failed', error: error.toJSON() })}\n`);
+  if (argv.some((argument) => /^--json(=true)?$/.test(argument)))
+    terminal.stdout.write(`${toJson({ status: 'failed', error: error.toJSON() })}\n`);
   const json = valueOf(argv, 'log-format') === 'json';
   writeError(error, json ? 'json' : 'pretty', terminal);
   const stack = stackOf(thrown);

@@ -131,16 +131,9 @@ function explain(message: string, argv: readonly string[], commands: readonly Co
   const unknown = /^Unknown (?:arguments?|commands?): (.*)$/s.exec(message)?.[1]?.split(', ')[0];
   if (unknown !== undefined) {
     const given = argv.find((argument) => ['-', '--'].some((dashes) => argument.split('=')[0] === dashes + unknown));
-    if (given === undefined) return usageError(`${command.name}: unexpected argument ${unknown}`, more);
-    const flag = given.split('=')[0] ?? given;
-    const names = ['help', ...Object.keys(command.flags)].filter((name) => name.length > 1);
-    return usageError(
-      `${command.name} has no flag ${flag}`,
-      didYouMean(
-        flag,
-        names.map((name) => `--${name}`),
-      ) ?? more,
-    );
+    return given === undefined
+      ? usageError(`${command.name}: unexpected argument ${unknown}`, more)
+      : unknownFlag(given, command, more);
   }
   const missing = /^Not enough arguments following: (.*)$/s.exec(message)?.[1]?.split(', ')[0];
   if (missing !== undefined) {
@@ -151,6 +144,9 @@ function explain(message: string, argv: readonly string[], commands: readonly Co
     return usageError(`${shown} needs a value: ${shown} ${flag?.value ?? 'VALUE'}`, more);
   }
   if (message.startsWith('Not enough non-option arguments') && command.positional !== undefined) {
+    // A flag that is not known is taken to have a value: the argument may have been there, behind it.
+    const stranger = argv.slice(1).find((word) => /^--?[a-z]/i.test(word) && !isFlagOf(command, word));
+    if (stranger !== undefined) return unknownFlag(stranger, command, more);
     const { name } = command.positional;
     return usageError(`${command.name} needs a ${name}: colonnade ${command.name} ${name.toUpperCase()}`, more);
   }
@@ -163,4 +159,24 @@ function explain(message: string, argv: readonly string[], commands: readonly Co
     );
   }
   return usageError(message.trim().split('\n')[0] ?? message, more);
+}
+
+/** `--workers=2` and `-q` as they are typed, whatever their value. */
+function isFlagOf({ flags }: Command, word: string): boolean {
+  const spelled = word.split('=')[0];
+  return Object.entries(flags)
+    .flatMap(([name, { alias }]) => [name, ...(alias === undefined ? [] : [alias])])
+    .some((name) => spelled === `${name.length === 1 ? '-' : '--'}${name}`);
+}
+
+function unknownFlag(given: string, command: Command, more: string): Error {
+  const flag = given.split('=')[0] ?? given;
+  const names = ['help', ...Object.keys(command.flags)].filter((name) => name.length > 1);
+  return usageError(
+    `${command.name} has no flag ${flag}`,
+    didYouMean(
+      flag,
+      names.map((name) => `--${name}`),
+    ) ?? more,
+  );
 }

@@ -50,7 +50,7 @@ function report(event: RunEvent, log: Logger, progress: Progress, endLevel: 'inf
       const when = formatDuration(delayMs / 1000);
       log.warn(
         { shard, attempt, delay_ms: delayMs, error },
-        `shard ${shard} failed (${error.code}: ${error.message}); attempt ${attempt} begins in ${when}`,
+        `shard ${shard} failed (${error.code}: ${error.message}); attempt ${attempt + 1} begins in ${when}`,
       );
       break;
     }

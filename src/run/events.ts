@@ -55,6 +55,7 @@ export type RunEvent =
       readonly rowsPerSecond: number;
       readonly secondsLeft: number | null;
     }
+  /** `attempt` is the one that failed, counted from 1; the next begins in `delayMs`. */
   | {
       readonly type: 'retry';
       readonly shard: number;

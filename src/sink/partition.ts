@@ -2,9 +2,9 @@
  * `partition`: the chosen columns and the predictions in hive layout, written by DuckDB.
  *
  * Each file's wanted column chunks are copied beside its scores into a narrow file, without decoding; one COPY over all
- * of these then writes the folders. It runs in one thread: then each folder has one file and the same input gives the same
- * bytes, which with several threads it does not. Within a folder rows come about in the order of the source; DuckDB holds
- * small parts back, so a strict order is not promised.
+ * of these then writes the folders. It runs in one thread: then each folder has one file (up to 1,000 folders, which are
+ * open at once) and the same input gives the same bytes, which with several threads it does not. Within a folder rows come
+ * about in the order of the source; DuckDB holds small parts back, so a strict order is not promised.
  */
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';

@@ -1,10 +1,10 @@
 /** Small ONNX models whose answers are known without a model: made here, node by node. */
 import { create, toBinary } from '@bufbuild/protobuf';
 import {
+  AttributeProtoSchema,
   AttributeProto_AttributeType,
   ModelProtoSchema,
   TensorProto_DataType,
-  type AttributeProto,
 } from '../../src/model/onnx_pb.js';
 
 export type TensorType = 'float32' | 'float64' | 'int64' | 'int32' | 'int8' | 'uint8' | 'bool' | 'string';
@@ -82,14 +82,8 @@ export function onnx({ inputs, outputs, nodes, constants = [] }: GraphSpec): Uin
         opType: op,
         input: [...input],
         output: [...output],
-        attribute: Object.entries(attributes).map(
-          ([name, i]) =>
-            ({
-              $typeName: 'onnx.AttributeProto',
-              name,
-              type: AttributeProto_AttributeType.INT,
-              i: BigInt(i),
-            }) as AttributeProto,
+        attribute: Object.entries(attributes).map(([name, i]) =>
+          create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.INT, i: BigInt(i) }),
         ),
       })),
       initializer: constants.map(({ name, type, dims, values }) => ({
@@ -145,5 +139,20 @@ export function rootModel(): Uint8Array {
     inputs: [{ name: 'X', type: 'float32', shape: ['N', 1] }],
     outputs: [{ name: 'Y', type: 'float32', shape: ['N', 1] }],
     nodes: [{ op: 'Sqrt', inputs: ['X'], outputs: ['Y'] }],
+  });
+}
+
+/**
+ * Adds to each row the sum of all rows of its batch, so that scores tell which rows the model was given together: input
+ * `X`, output `Y`, both float32 `[N, 1]`. Whole numbers whose sums stay below 2^24 are summed exactly, in whatever order.
+ */
+export function batchSumModel(): Uint8Array {
+  return onnx({
+    inputs: [{ name: 'X', type: 'float32', shape: ['N', 1] }],
+    outputs: [{ name: 'Y', type: 'float32', shape: ['N', 1] }],
+    nodes: [
+      { op: 'ReduceSum', inputs: ['X'], outputs: ['sum'], attributes: { keepdims: 1 } },
+      { op: 'Add', inputs: ['X', 'sum'], outputs: ['Y'] },
+    ],
   });
 }

@@ -1,4 +1,5 @@
 /** Text from files and data on its way to a terminal. */
+import { displayWidth } from '../../plan/layout.js';
 
 /**
  * The text without control and format characters, which become `·`: a column name or a value must not move the cursor,
@@ -8,8 +9,17 @@ export function printable(text: string): string {
   return text.replaceAll(/(?!\n)[\p{Cc}\p{Cf}]/gu, '·');
 }
 
-/** The text on one line, cut to a width with `…`. */
+/** The text on one line, cut to the cells of a terminal that `width` is, with `…`. */
 export function cut(text: string, width: number): string {
   const line = printable(text.replaceAll('\n', '·'));
-  return line.length <= width ? line : `${line.slice(0, Math.max(0, width - 1))}…`;
+  if (displayWidth(line) <= width) return line;
+  let shown = '';
+  let room = width - 1;
+  // By characters: half of one would be shown as a replacement mark.
+  for (const character of line) {
+    room -= displayWidth(character);
+    if (room < 0) break;
+    shown += character;
+  }
+  return `${shown}…`;
 }

@@ -6,9 +6,9 @@ import type { Colors } from '../output.js';
 import { toJson } from './json.js';
 import { cut } from './printable.js';
 
-/** Characters of a value that are shown. */
+/** Cells of the terminal that a value may take. */
 const CELL = 28;
-/** Characters of the status, which tells why a row is invalid. */
+/** Cells of the status, which tells why a row is invalid. */
 const STATUS_CELL = 60;
 /** Numbers that lists begin with. */
 const MOST_ITEMS = 4;

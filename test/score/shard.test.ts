@@ -1,0 +1,317 @@
+import type { RecordBatch, Vector } from 'apache-arrow';
+import fc from 'fast-check';
+import { afterAll, describe, expect, it } from 'vitest';
+import { ColonnadeError } from '../../src/errors.js';
+import { openModel } from '../../src/model/session.js';
+import { ROW_STATUS, type Plan, type Shard } from '../../src/plan/plan.js';
+import { startRun } from '../../src/run/run.js';
+import { scoreShard, type ScoredPart, type ShardCounts } from '../../src/score/shard.js';
+import { batchSumModel, rootModel } from '../run/onnx.js';
+import { openWorkbench, rejection } from '../run/workbench.js';
+import { batchOf, columnOf } from '../validate/columns.js';
+
+const bench = await openWorkbench();
+
+const path = await bench.write('models/sum.onnx', batchSumModel());
+const parts = {
+  source: { where: 'wanted' },
+  features: ['x'],
+  model: { path },
+  outputs: { y: 'Y', list: { from: 'Y', as: 'list' } },
+  validate: { rules: { x: { max: 1000 } } },
+};
+await bench.parquet('data/a.parquet', 'SELECT 1::FLOAT AS x, true AS wanted');
+const planned = await bench.plan(parts);
+const model = await openModel(path, { signature: planned.model.signature });
+afterAll(() => model.release());
+
+/** A row of the source: what it holds, and whether it is asked for. */
+interface Row {
+  readonly x: number | null;
+  readonly wanted: boolean;
+}
+
+interface Case {
+  /** Row groups of the file, of which the shard takes some. */
+  readonly groups: readonly (readonly Row[])[];
+  readonly range: readonly [from: number, to: number];
+  readonly batchSize: number;
+  readonly onInvalid: 'quarantine' | 'null';
+}
+
+interface Scored {
+  readonly status: number;
+  readonly reason: string | null;
+  readonly y: number | null;
+}
+
+/** The plan for a file with other row groups than the one that it was made for. */
+function planOf({ groups, batchSize, onInvalid }: Case): Plan {
+  const file = planned.files[0]!;
+  const rowGroups = groups.map(({ length }) => ({ rows: length, bytes: 0 }));
+  return {
+    ...planned,
+    files: [{ ...file, rows: groups.flat().length, rowGroups }],
+    model: { ...planned.model, batchSize },
+    onInvalid,
+  };
+}
+
+function shardOf({ groups, range }: Case): Shard {
+  const count = (list: Case['groups']): number => list.flat().length;
+  return {
+    index: 0,
+    file: 0,
+    rowGroups: range,
+    firstRow: count(groups.slice(0, range[0])),
+    rows: count(groups.slice(...range)),
+  };
+}
+
+function batchOfRows(rows: readonly Row[]): RecordBatch {
+  const columns = planned.projection.map((column) =>
+    columnOf(
+      column,
+      rows.map(({ x, wanted }) => (column.role === 'where' ? Number(wanted) : x)),
+      NaN,
+    ),
+  );
+  return batchOf(columns, rows.length);
+}
+
+/** The rows of the shard as parts that are cut at `cuts`; `views` of one batch, or batches of their own. */
+async function* partsOf(each: Case, cuts: readonly number[], views: boolean): AsyncGenerator<ScoredPart> {
+  const rows = each.groups.slice(...each.range).flat();
+  const { firstRow } = shardOf(each);
+  const whole = batchOfRows(rows);
+  const places = [0, ...[...cuts].sort((a, b) => a - b), rows.length];
+  for (const [i, from] of places.slice(0, -1).entries()) {
+    const to = places[i + 1]!;
+    const batch = views ? whole.slice(from, to) : batchOfRows(rows.slice(from, to));
+    yield await Promise.resolve({ firstRow: firstRow + from, batch });
+  }
+}
+
+async function score(each: Case, cuts: readonly number[], views: boolean) {
+  const groups: Scored[][] = [];
+  const steps: number[] = [];
+  const counts = await scoreShard(
+    planOf(each),
+    shardOf(each),
+    partsOf(each, cuts, views),
+    model,
+    {
+      appendRowGroup: (scores) => {
+        const [y, list, status, reason] = scores.finish() as [Vector, Vector, Vector, Vector];
+        groups.push(
+          Array.from({ length: status.length }, (_, row) => {
+            const values = list.get(row) as Iterable<number> | null;
+            // Both outputs are made of the same tensor.
+            expect(values === null ? null : Array.from(values)).toEqual(y.get(row) === null ? null : [y.get(row)]);
+            return {
+              status: status.get(row) as number,
+              reason: reason.get(row) as string | null,
+              y: y.get(row) as number | null,
+            };
+          }),
+        );
+      },
+    },
+    { onRows: (rows) => steps.push(rows) },
+  );
+  return { groups, counts, steps };
+}
+
+/** The same by the words of the documentation: windows that begin anew with each row group. */
+function expected({ groups, range, batchSize, onInvalid }: Case): { groups: Scored[][]; counts: ShardCounts } {
+  const invalid = onInvalid === 'null' ? ROW_STATUS.nulled : ROW_STATUS.quarantined;
+  const scored = groups.slice(...range).map((rows) =>
+    rows.map(({ x, wanted }, i): Scored => {
+      if (!wanted) return { status: ROW_STATUS.filtered, reason: null, y: null };
+      if (x === null) return { status: invalid, reason: 'x: NULL', y: null };
+      if (x > 1000) return { status: invalid, reason: 'x: above max 1000', y: null };
+      const first = i - (i % batchSize);
+      const together = rows
+        .slice(first, first + batchSize)
+        .filter((row) => row.wanted && row.x !== null && row.x <= 1000);
+      return { status: ROW_STATUS.scored, reason: null, y: x + together.reduce((sum, row) => sum + row.x!, 0) };
+    }),
+  );
+  const all = scored.flat();
+  const having = (status: number): number => all.filter((row) => row.status === status).length;
+  const reasons = all.flatMap(({ reason }) => reason ?? []);
+  return {
+    groups: scored,
+    counts: {
+      rows: all.length,
+      scored: having(ROW_STATUS.scored),
+      quarantined: having(ROW_STATUS.quarantined),
+      nulled: having(ROW_STATUS.nulled),
+      filtered: having(ROW_STATUS.filtered),
+      reasons: Object.fromEntries([...new Set(reasons)].map((r) => [r, reasons.filter((each) => each === r).length])),
+      nan: {},
+    },
+  };
+}
+
+const row: fc.Arbitrary<Row> = fc.record({
+  x: fc.oneof({ weight: 8, arbitrary: fc.integer({ min: 1, max: 1000 }) }, fc.constantFrom(null, 5000)),
+  wanted: fc.oneof({ weight: 6, arbitrary: fc.constant(true) }, fc.constant(false)),
+});
+/** Without rows, with one, with less than a batch, with many batches; all fine, all left out, or mixed. */
+const rowGroup = fc.oneof(
+  fc.constant([]),
+  fc.array(row, { minLength: 1, maxLength: 1 }),
+  fc.array(row, { maxLength: 40 }),
+  fc.array(fc.record({ x: fc.integer({ min: 1, max: 1000 }), wanted: fc.constant(true) }), { maxLength: 40 }),
+  fc.array(fc.record({ x: fc.constant(7), wanted: fc.constant(false) }), { maxLength: 20 }),
+);
+const someCase: fc.Arbitrary<Case> = fc.array(rowGroup, { maxLength: 6 }).chain((groups) =>
+  fc.record({
+    groups: fc.constant(groups),
+    range: fc
+      .tuple(fc.nat(groups.length), fc.nat(groups.length))
+      .map(([a, b]) => [Math.min(a, b), Math.max(a, b)] as const),
+    batchSize: fc.integer({ min: 1, max: 24 }),
+    onInvalid: fc.constantFrom('quarantine' as const, 'null' as const),
+  }),
+);
+/** As shares of the shard's rows. */
+const cuts = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 8 });
+
+describe('a shard', () => {
+  it('gives the scores that its file and the batch size say, however its rows come in parts', async () => {
+    await fc.assert(
+      fc.asyncProperty(someCase, cuts, fc.boolean(), async (each, shares, views) => {
+        const { rows } = shardOf(each);
+        const { groups, counts, steps } = await score(
+          each,
+          shares.map((share) => Math.floor(share * rows)),
+          views,
+        );
+        const want = expected(each);
+        expect(groups).toEqual(want.groups);
+        expect(counts).toEqual(want.counts);
+        expect([...steps].sort((a, b) => a - b)).toEqual(steps);
+        if (rows > 0) expect(steps.at(-1)).toBe(rows);
+      }),
+      { numRuns: 600 },
+    );
+  });
+
+  it('counts NaN among its predictions, by column', async () => {
+    const root = await bench.write('models/root.onnx', rootModel());
+    const plan = await bench.plan({ ...parts, model: { path: root }, outputs: { root: 'Y', same: 'Y' } });
+    const other = await openModel(root, { signature: plan.model.signature });
+    const each: Case = { groups: [[]], range: [0, 1], batchSize: 2, onInvalid: 'quarantine' };
+    const groups = [[-1, 4, -9].map((x) => ({ x, wanted: true })), [{ x: -1, wanted: true }]];
+    const whole = { ...each, groups, range: [0, 2] as const };
+    const counts = await scoreShard(
+      { ...planOf(whole), model: { ...plan.model, batchSize: 2 }, outputs: plan.outputs },
+      shardOf(whole),
+      partsOf(whole, [], false),
+      other,
+      { appendRowGroup: (scores) => void scores.finish() },
+    ).finally(() => other.release());
+    expect(counts).toMatchObject({ rows: 4, scored: 4, nan: { root: 3, same: 3 } });
+  });
+
+  it('stops at the first invalid row where that is wished, and names its place in the file', async () => {
+    const fine: Row = { x: 1, wanted: true };
+    const groups = [
+      [fine, fine],
+      [fine, { x: null, wanted: false }, { x: null, wanted: true }, fine],
+    ];
+    const each: Case = { groups, range: [1, 2], batchSize: 2, onInvalid: 'quarantine' };
+    const failed = rejection(
+      scoreShard({ ...planOf(each), onInvalid: 'fail' }, shardOf(each), partsOf(each, [], false), model, {
+        appendRowGroup: () => undefined,
+      }),
+    );
+    const error = await failed;
+    expect(error).toMatchObject({ code: 'ROW_INVALID', phase: 'validate' });
+    expect(error.message).toBe(`${bench.path('data/a.parquet')}: row 4 is invalid: x: NULL`);
+  });
+
+  it('is not done with fewer rows than its file should have', async () => {
+    const each: Case = {
+      groups: [Array.from({ length: 10 }, (_, x) => ({ x, wanted: true }))],
+      range: [0, 1],
+      batchSize: 4,
+      onInvalid: 'quarantine',
+    };
+    for (const missing of [1, 6, 10]) {
+      const short = { ...each, groups: [each.groups[0]!.slice(missing)] };
+      const closed: number[] = [];
+      const error = await rejection(
+        scoreShard(planOf(each), shardOf(each), partsOf(short, [], false), model, {
+          appendRowGroup: () => void closed.push(1),
+        }),
+      );
+      expect(error).toMatchObject({ code: 'BAD_PARQUET', phase: 'score' });
+      expect(error.message).toContain(`${10 - missing} of 10 rows`);
+      expect(closed).toEqual([]);
+    }
+  });
+
+  it('ends with what its source ends with, and at the next part after it is given up', async () => {
+    const each: Case = {
+      groups: [Array.from({ length: 10 }, (_, x) => ({ x, wanted: true }))],
+      range: [0, 1],
+      batchSize: 4,
+      onInvalid: 'quarantine',
+    };
+    const target = { appendRowGroup: () => undefined };
+    const gone = new ColonnadeError('INPUT_GONE', 'gone', { phase: 'source' });
+    const failing = async function* (): AsyncGenerator<ScoredPart> {
+      for await (const part of partsOf(each, [5], false)) {
+        yield part;
+        throw gone;
+      }
+    };
+    expect(await rejection(scoreShard(planOf(each), shardOf(each), failing(), model, target))).toBe(gone);
+
+    const stopped = new ColonnadeError('TERMINATED', 'stopped', { phase: 'run' });
+    const controller = new AbortController();
+    const steps: number[] = [];
+    const onRows = (rows: number): void => {
+      steps.push(rows);
+      controller.abort(stopped);
+    };
+    const given = scoreShard(planOf(each), shardOf(each), partsOf(each, [4, 8], false), model, target, {
+      onRows,
+      signal: controller.signal,
+    });
+    expect(await rejection(given)).toBe(stopped);
+    expect(steps).toEqual([4]);
+  });
+});
+
+describe('a file', () => {
+  it('has the same scores whatever DuckDB is asked for at once', async () => {
+    await bench.parquet(
+      'data/a.parquet',
+      'SELECT CASE WHEN i % 11 = 0 THEN NULL ELSE i % 100 END::FLOAT AS x, i % 7 > 0 AS wanted, i FROM range(9000) t(i)',
+    );
+    const plan = await bench.plan({ ...parts, model: { path, batch_size: 700 }, run: { workers: 1 } });
+    expect(plan.files[0]!.rowGroups.map(({ rows }) => rows)).toEqual([2048, 2048, 2048, 2048, 808]);
+    const results: unknown[] = [];
+    for (const sliceRows of [700, 2100, 1_000_000]) {
+      const run = {
+        ...plan,
+        expected: { ...plan.expected, sliceRows },
+        sink: { ...plan.sink, exists: 'replace' as const },
+      };
+      await startRun(run).result;
+      results.push(await bench.rows(`SELECT i::INT AS i, y FROM '${bench.path('out/a.parquet')}'`));
+    }
+    expect(results[1]).toEqual(results[0]);
+    expect(results[2]).toEqual(results[0]);
+    // By windows of 700 rows in row groups of 2,048.
+    const wrong = await bench.rows(`
+      WITH source AS (SELECT *, i // 2048 AS g, (i % 2048) // 700 AS w FROM '${bench.path('out/a.parquet')}')
+      SELECT i, y, x, sum(x) FILTER (wanted AND x IS NOT NULL) OVER (PARTITION BY g, w) AS together FROM source
+      QUALIFY y IS DISTINCT FROM CASE WHEN wanted AND x IS NOT NULL THEN (x + together)::FLOAT END`);
+    expect(wrong).toEqual([]);
+  });
+});

@@ -125,7 +125,7 @@ function locateProblems(error: unknown, pipeline: Pipeline): unknown {
   return new ColonnadeError(code, message, { phase, problems, cause, ...(hint === undefined ? {} : { hint }) });
 }
 
-/** Length of the first list of each list feature. */
+/** Length of the first list of each list feature that is not empty: an empty one tells of no model. */
 async function measureLists(
   database: Database,
   pipeline: Pipeline,
@@ -143,7 +143,7 @@ async function measureLists(
     for (const file of files) {
       if (file.rows === 0) continue;
       const [row] = await database.rows(
-        `SELECT len(${value}) AS length FROM ${scanSql(file, types)} WHERE len(${value}) IS NOT NULL LIMIT 1`,
+        `SELECT len(${value}) AS length FROM ${scanSql(file, types)} WHERE len(${value}) > 0 LIMIT 1`,
       );
       if (row === undefined) continue;
       lengths.set(feature.name, Number(row.length));

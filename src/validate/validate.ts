@@ -51,7 +51,14 @@ export function validateBatch(batch: RecordBatch, projection: readonly Projected
     // A feature that feeds two inputs stands in the projection twice.
     else if (!known.includes(reason)) known.push(reason);
   };
-  if (filtered < rows) projection.forEach((column, i) => checkColumn(batch.getChildAt(i)!, column, rows, report));
+  if (filtered < rows) {
+    projection.forEach((column, i) => {
+      // The check of a cast stands behind its feature.
+      const check =
+        projection[i + 1]?.role === 'check' ? (batch.getChildAt(i + 1)!.data[0]!.values as Uint8Array) : undefined;
+      checkColumn(batch.getChildAt(i)!, column, check, rows, report);
+    });
+  }
   if (dropped === undefined && invalid === undefined) return { kept: rows, filtered: 0, invalid: NO_REASONS };
 
   const keep = new Uint32Array(rows);
@@ -67,7 +74,14 @@ export function validateBatch(batch: RecordBatch, projection: readonly Projected
 
 type Report = (row: number, reason: string) => void;
 
-function checkColumn(vector: Vector, column: ProjectedColumn, rows: number, report: Report): void {
+/** @param lost 1 where the cast of the column lost a value: what is NULL there was not NULL in the source. */
+function checkColumn(
+  vector: Vector,
+  column: ProjectedColumn,
+  lost: Uint8Array | undefined,
+  rows: number,
+  report: Report,
+): void {
   const { role, name, rule } = column;
   if (role === 'where') return;
   const data = vector.data[0]!;
@@ -80,10 +94,10 @@ function checkColumn(vector: Vector, column: ProjectedColumn, rows: number, repo
   const hasNulls = vector.nullCount > 0;
   // Nothing can stand in for a list that is missing as a whole.
   if (hasNulls && (rule.missing === 'invalid' || column.listLength !== undefined)) {
-    for (let row = 0; row < rows; row += 1) if (!vector.isValid(row)) report(row, `${name}: NULL`);
+    for (let row = 0; row < rows; row += 1) if (!vector.isValid(row) && lost?.[row] !== 1) report(row, `${name}: NULL`);
   }
   if (column.listLength !== undefined) {
-    checkLists(vector, column, column.listLength, rows, report);
+    checkLists(vector, column, column.listLength, lost, rows, report);
     return;
   }
   const values = data.values as Numbers | Integers64 | undefined;
@@ -155,7 +169,14 @@ function checkIntegers64(
   }
 }
 
-function checkLists(vector: Vector, column: ProjectedColumn, length: number, rows: number, report: Report): void {
+function checkLists(
+  vector: Vector,
+  column: ProjectedColumn,
+  length: number,
+  lost: Uint8Array | undefined,
+  rows: number,
+  report: Report,
+): void {
   const { name, rule } = column;
   const data = vector.data[0]!;
   const offsets = data.valueOffsets as Int32Array;
@@ -174,7 +195,8 @@ function checkLists(vector: Vector, column: ProjectedColumn, length: number, row
       report(row, `${name}: ${to - from} values in the list, the model takes ${length}`);
       continue;
     }
-    if (!suspicious) continue;
+    // What the cast lost is NULL in the list now, and told already.
+    if (!suspicious || lost?.[row] === 1) continue;
     for (let i = from; i < to; i += 1) {
       const reason = elementReason(childIsValid(i), values[i]!, rule, floating);
       if (reason === undefined) continue;

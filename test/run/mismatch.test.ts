@@ -133,6 +133,30 @@ describe('a model that does not fit the columns', () => {
     });
   }
 
+  it('is refused in the plan where an output has another first dimension than the rows', async () => {
+    const input: ValueSpec = { name: 'X', type: 'float32', shape: ['N', 2] };
+    const transposed = onnx({
+      inputs: [input],
+      outputs: [{ name: 'score', type: 'float32', shape: [2, 'N'] }],
+      nodes: [{ op: 'Transpose', inputs: ['X'], outputs: ['score'] }],
+    });
+    const total = onnx({
+      inputs: [input],
+      outputs: [{ name: 'score', type: 'float32', shape: [] }],
+      nodes: [{ op: 'ReduceSum', inputs: ['X'], outputs: ['score'], attributes: { keepdims: 0 } }],
+    });
+    for (const [model, shape] of [
+      [transposed, 'float32[2, ?]'],
+      [total, 'float32[]'],
+    ] as const) {
+      const error = await bench.failure(await partsFor(model, { outputs: { y: { from: 'score', index: 0 } } }));
+      expect(error).toMatchObject({ code: 'MODEL_MISMATCH', exitCode: 78 });
+      expect(error.message).toBe(`score (${shape}) does not have one entry a row`);
+      expect(error.problems[0]!.position).toBeDefined();
+      expect(await bench.isVisible()).toBe(false);
+    }
+  });
+
   it('is refused where an output is asked for that it does not give', async () => {
     const cases: [outputs: Record<string, unknown>, says: RegExp, hint: RegExp][] = [
       [

@@ -2,9 +2,9 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import {
   AttributeProto_AttributeType,
+  AttributeProtoSchema,
   ModelProtoSchema,
   TensorProto_DataType,
-  type AttributeProto,
 } from '../../src/model/onnx_pb.js';
 
 export type TensorType = 'float32' | 'float64' | 'int64' | 'int32' | 'int8' | 'uint8' | 'bool' | 'string';
@@ -82,14 +82,8 @@ export function onnx({ inputs, outputs, nodes, constants = [] }: GraphSpec): Uin
         opType: op,
         input: [...input],
         output: [...output],
-        attribute: Object.entries(attributes).map(
-          ([name, i]) =>
-            ({
-              $typeName: 'onnx.AttributeProto',
-              name,
-              type: AttributeProto_AttributeType.INT,
-              i: BigInt(i),
-            }) as AttributeProto,
+        attribute: Object.entries(attributes).map(([name, i]) =>
+          create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.INT, i: BigInt(i) }),
         ),
       })),
       initializer: constants.map(({ name, type, dims, values }) => ({

@@ -86,6 +86,12 @@ describe('a model that does not fit the columns', () => {
       hint: /feature/,
     },
     {
+      what: 'has inputs whose names differ from those of the features by case, in another order',
+      model: () => passing(float('B', ['N', 1]), float('A', ['N', 1])),
+      says: /model input B \(float32\[N, 1\]\) is fed by no feature; the features are a, b/,
+      hint: /did you mean b/,
+    },
+    {
       what: 'has fewer inputs than features',
       model: () => passing(float('a', ['N', 1]), float('b', ['N', 1])),
       change: { features: ['a', 'b', 'c'] },

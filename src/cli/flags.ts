@@ -40,7 +40,12 @@ export const REPLACE_FLAG = {
 /** How results and messages are written; every command has these. */
 export const OUTPUT_FLAGS = {
   json: { describe: 'Write the result to stdout as one JSON object', group: OUTPUT, kind: 'boolean' },
-  quiet: { describe: 'Write nothing but errors to stderr, no progress', group: OUTPUT, kind: 'boolean', alias: 'q' },
+  quiet: {
+    describe: 'Write no summary, progress or messages, only errors',
+    group: OUTPUT,
+    kind: 'boolean',
+    alias: 'q',
+  },
   'log-format': {
     describe: 'Form of messages on stderr; auto: pretty on a terminal, JSON elsewhere',
     group: OUTPUT,

@@ -2,8 +2,9 @@
  * Files and folders that outlive a power cut: data first, then the name, then the folder that holds the name
  * (POSIX: a rename is durable once the folder is synced).
  */
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { ColonnadeError } from '../errors.js';
 import { systemError } from '../system-errors.js';
 
 /** Syncs the entries of a folder. */
@@ -41,8 +42,38 @@ export async function writeWhole(path: string, text: string, { sync = true } = {
 /** Makes a folder with its parents. */
 export async function makeFolder(path: string): Promise<void> {
   try {
-    await mkdir(path, { recursive: true });
+    await makeWithParents(path);
   } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+      throw new ColonnadeError('OUTPUT_NOT_WRITABLE', `no folder can be made at ${path} (ENOENT)`, {
+        phase: 'commit',
+        hint: 'change sink.path',
+        cause: error,
+      });
+    }
     throw systemError(error, 'commit', 'making the folder', path);
+  }
+}
+
+/**
+ * Node's `recursive` never returns where a folder is there and yet takes no entries, as in /proc: it takes ENOENT for a
+ * missing parent, finds the parent, and tries again (Node 20.20).
+ */
+async function makeWithParents(path: string): Promise<void> {
+  if (await isFolder(path)) return;
+  if (dirname(path) !== path) await makeWithParents(dirname(path));
+  try {
+    await mkdir(path);
+  } catch (error) {
+    // Another run may have made it in the meantime.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || !(await isFolder(path))) throw error;
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isDirectory();
+  } catch {
+    return false;
   }
 }

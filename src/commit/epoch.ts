@@ -6,12 +6,12 @@
  * highest epoch is released, or when the process that holds it is gone. The highest epoch is never deleted, so a run
  * that was stopped for long and woken cannot take an old number. No clock decides anything.
  */
-import { link, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { link, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { ColonnadeError } from '../errors.js';
 import { systemError } from '../system-errors.js';
-import { writeWhole } from './durable.js';
+import { makeFolder, writeWhole } from './durable.js';
 
 /** Who holds an epoch. */
 interface Owner {
@@ -36,11 +36,7 @@ export interface Epoch {
  * @throws ColonnadeError `OUTPUT_CONFLICT` when another run holds it.
  */
 export async function takeEpoch(folder: string, output: string, run: string): Promise<Epoch> {
-  try {
-    await mkdir(folder, { recursive: true });
-  } catch (error) {
-    throw systemError(error, 'commit', 'making the folder', folder);
-  }
+  await makeFolder(folder);
   const highest = await highestEpoch(folder);
   if (highest > 0) {
     const owner = await readOwner(folder, highest);

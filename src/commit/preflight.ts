@@ -1,5 +1,5 @@
 /** What can be known to be wrong with an output before any work is done for it. */
-import { access, constants, readdir, realpath, stat } from 'node:fs/promises';
+import { access, constants, lstat, readdir, readlink, realpath, stat } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { ColonnadeError } from '../errors.js';
 import type { Plan } from '../plan/plan.js';
@@ -25,6 +25,17 @@ async function refuseExisting(plan: Plan, places: Places): Promise<void> {
   const { output } = places;
   let entries: string[];
   try {
+    // It is published by a rename, which would put the folder in the link's place, not where the link leads.
+    if ((await lstat(output)).isSymbolicLink()) {
+      throw new ColonnadeError(
+        'OUTPUT_EXISTS',
+        `${output} is a link to ${await readlink(output)}; the output is a folder`,
+        {
+          phase: 'commit',
+          hint: 'write the folder that it leads to as sink.path',
+        },
+      );
+    }
     if (!(await stat(output)).isDirectory()) {
       throw new ColonnadeError('OUTPUT_EXISTS', `${output} is a file; the output is a folder`, {
         phase: 'commit',

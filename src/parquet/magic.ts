@@ -19,6 +19,9 @@ const SIGNATURES: readonly (readonly [bytes: string, offset: number, what: strin
   ['version https://git-lfs', 0, 'a Git LFS pointer; fetch the file itself with "git lfs pull"'],
 ];
 
+/** What {@link looksLike} says of bytes that tell nothing. */
+export const OTHER_BINARY = 'some other binary file';
+
 /** Text of the file's start, or undefined where it is binary or not UTF-8. */
 function asText(head: Uint8Array): string | undefined {
   const bytes = Buffer.from(head);
@@ -32,7 +35,7 @@ export function looksLike(head: Uint8Array): string {
   const latin = Buffer.from(head).toString('latin1');
   for (const [bytes, offset, what] of SIGNATURES) if (latin.startsWith(bytes, offset)) return what;
   const text = asText(head);
-  if (text === undefined) return 'some other binary file';
+  if (text === undefined) return OTHER_BINARY;
   const start = text.trimStart();
   if (/^[[{]/.test(start)) return 'JSON';
   if (/^<(!doctype html|html)/i.test(start)) return 'HTML (an error page of a download, perhaps)';

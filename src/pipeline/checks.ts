@@ -5,7 +5,7 @@
 import type { Segment } from './key-path.js';
 import { didYouMean } from './nearest.js';
 import type { Finding, ProblemList } from './problems.js';
-import { RESERVED_PREFIX } from './schema.js';
+import { RESERVED_PREFIX, ROW_POSITION } from './schema.js';
 import { entriesOf, entry, itemsOf, nodeAt, offsetAt, textOf, type TreeNode } from './tree.js';
 
 /** A name in the file and where it stands. */
@@ -116,14 +116,15 @@ function outputFindings(root: TreeNode): Finding[] {
     path: ['outputs', key],
     offset: keyOffset,
   }));
-  const reserved = names
-    .filter(({ name }) => name.toLowerCase().startsWith(RESERVED_PREFIX))
-    .map(({ path, offset }) => ({
-      message: `names that begin with \`${RESERVED_PREFIX}\` are Colonnade's own`,
-      hint: 'choose another name',
-      path,
-      offset,
-    }));
+  const reserved = names.flatMap(({ name, path, offset }) => {
+    const folded = name.toLowerCase();
+    const message = folded.startsWith(RESERVED_PREFIX)
+      ? `names that begin with \`${RESERVED_PREFIX}\` are Colonnade's own`
+      : folded === ROW_POSITION
+        ? `\`${name}\` is the name that DuckDB gives to the position of a row, and would hide it`
+        : undefined;
+    return message === undefined ? [] : [{ message, hint: 'choose another name', path, offset }];
+  });
   const several = entriesOf(outputs).flatMap(({ key, value }) => {
     const takes = TAKES.filter((take) => entry(value, take) !== undefined);
     if (takes.length < 2) return [];

@@ -163,6 +163,9 @@ function special(path: readonly Segment[], node: ScalarNode): string | undefined
     if (typeof value === 'number') return 'write the unit: `512MB`';
     if (typeof value === 'string' && !SIZE.test(value)) return 'units: B, KB, MB, GB, TB, KiB, MiB, GiB, TiB';
   }
+  if (path[0] === 'validate' && path.includes('missing') && typeof value === 'boolean') {
+    return 'a bool feature takes 1 for true and 0 for false';
+  }
   if (path[0] === 'validate' && path.at(-1) === 'missing' && typeof value === 'string') {
     const near = confusedMissing(value);
     if (near !== undefined)

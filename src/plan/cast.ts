@@ -60,7 +60,13 @@ export function castList(value: string, type: string, element: ElementType): Cas
   if (from.kind !== 'list') return { ok: false, reason: `${type} where a list is needed`, hint: 'name a list column' };
   const to = DUCKDB_TYPE[element];
   const child = castScalar('x', typeOfChild(type), from.child, element, undefined);
-  if (!child.ok) return child;
+  if (!child.ok) {
+    const hint =
+      from.child.kind === 'text'
+        ? `write { name: …, sql: "list_transform(${bare(value)}, lambda x: TRY_CAST(x AS ${to}))" }`
+        : 'make a list of numbers of it with list_transform(…), or take single values of it';
+    return { ok: false, reason: child.reason.replace(typeOfChild(type), type), hint };
+  }
   // An ARRAY is read as a list, so that both have one layout.
   const needsCast = typeOfChild(type) !== to || from.length !== undefined;
   const sql = needsCast ? `TRY_CAST(${value} AS ${to}[])` : value;
@@ -93,7 +99,11 @@ function castScalar(
       return refused(type, 'text', `write { name: …, sql: "CAST(${bare(value)} AS VARCHAR)" }`);
     case 'bool':
       if (from.kind === 'boolean') return done(plain);
-      return refused(type, 'bool', `write the condition, as in { name: …, sql: "${bare(value)} <> 0" }`);
+      return refused(
+        type,
+        'bool',
+        `write the condition, as in { name: …, sql: "${bare(value)} ${from.kind === 'text' ? "= 'yes'" : '<> 0'}" }`,
+      );
     case 'float32':
     case 'float64': {
       if (from.kind === 'boolean') return done(plain);
@@ -175,8 +185,11 @@ function typeOfChild(type: string): string {
   return type.slice(0, type.lastIndexOf('['));
 }
 
-/** A quoted identifier as a person would write it inside a double-quoted YAML text. */
+/** A quoted identifier, or an expression, as a person would write it inside a double-quoted YAML text. */
 function bare(value: string): string {
   const name = /^"(.*)"$/.exec(value)?.[1];
-  return name !== undefined && /^[A-Za-z_]\w*$/.test(name) ? name : value.replaceAll('"', "'");
+  if (name !== undefined && /^[A-Za-z_]\w*$/.test(name)) return name;
+  // The projection wraps each expression of a pipeline in TRY.
+  const written = value.startsWith('TRY(') ? value.slice('TRY('.length, -1) : value;
+  return written.replaceAll('\\', '\\\\').replaceAll('"', '\\"');
 }

@@ -51,7 +51,10 @@ export function assignInputs(
       notes: [],
     };
   }
-  if (named.length === 0 && features.length === signature.inputs.length) {
+  // `Age` for the input `age` is a slip of a name, and no reason to leave names out of account.
+  const folded = new Set(features.map(({ name }) => name.toLowerCase()));
+  const unnamed = !signature.inputs.some(({ name }) => folded.has(name.toLowerCase()));
+  if (unnamed && features.length === signature.inputs.length) {
     return {
       assignments: signature.inputs.map((input, i) => ({ input, features: [features[i]!] })),
       notes: ['the model inputs are fed in the order of the features: no feature has the name of an input'],

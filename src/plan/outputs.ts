@@ -24,9 +24,25 @@ export function planOutputs(pipeline: Pipeline, signature: ModelSignature, findi
         near === undefined ? 'name one of them' : `did you mean ${near}?`,
       );
     }
+    if (!hasRows(output, signature)) {
+      return report(
+        `${column.from} (${tensorInWords(output)}) does not have one entry a row`,
+        'take another output, or export the model so that the first dimension of this one is the batch',
+      );
+    }
     const planned = takeFrom(column, output);
     return 'message' in planned ? report(planned.message, planned.hint) : [planned];
   });
+}
+
+/**
+ * Whether the first dimension may be the rows. A fixed extent is not, unless it is that of the inputs; 1 is let through,
+ * because exporters write it for any number of rows (LightGBM's labels) and a model cannot always be probed.
+ */
+function hasRows({ shape }: OutputSpec, signature: ModelSignature): boolean {
+  const [extent] = shape;
+  if (extent === undefined) return false;
+  return extent === null || extent === 1 || signature.inputs.some((input) => input.shape[0] === extent);
 }
 
 function takeFrom(

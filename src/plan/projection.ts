@@ -293,7 +293,9 @@ function checkRule(
       `missing: nan needs a float input; feature ${name} feeds ${type}`,
       type === 'string'
         ? 'name a text that stands for a missing value'
-        : 'name a number that stands for a missing value',
+        : type === 'bool'
+          ? 'name 1 for true or 0 for false'
+          : 'name a number that stands for a missing value',
     );
   }
   if (typeof rule.missing === 'object') {
@@ -301,12 +303,20 @@ function checkRule(
     if ((typeof value === 'string') !== (type === 'string')) {
       report(
         `missing: ${JSON.stringify(value)} does not fit feature ${name}, which feeds ${type}`,
-        type === 'string' ? 'name a text' : 'name a number, nan or invalid',
+        type === 'string'
+          ? 'name a text'
+          : type === 'bool'
+            ? 'name 1 for true or 0 for false'
+            : 'name a number, nan or invalid',
       );
     } else if (typeof value === 'number' && !holds(type, value)) {
       report(
         `missing: ${value} is nothing that ${type} holds, which feature ${name} feeds`,
-        floating ? 'name a smaller number' : type === 'bool' ? 'name 0 or 1' : `name a whole number that ${type} holds`,
+        floating
+          ? 'name a smaller number'
+          : type === 'bool'
+            ? 'name 1 for true or 0 for false'
+            : `name a whole number that ${type} holds`,
       );
     }
   }

@@ -80,8 +80,8 @@ export interface RunOptions {
   /** Ignores the scores that an unfinished run of the same plan has left. */
   readonly fresh?: boolean;
   /**
-   * Aborts the run: no new shard is begun and nothing is published. A ColonnadeError given as the reason is what
-   * {@link Run.result} rejects with.
+   * Aborts the run: no new shard is begun and nothing is published. {@link Run.result} rejects with the reason where
+   * that is a ColonnadeError, else with `INTERRUPTED`.
    */
   readonly signal?: AbortSignal;
 }

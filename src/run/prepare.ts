@@ -5,7 +5,7 @@ import { refuseOutputInSource } from '../commit/preflight.js';
 import { ColonnadeError } from '../errors.js';
 import { openModel } from '../model/session.js';
 import { describeFile } from '../parquet/describe.js';
-import { locate } from '../pipeline/locate.js';
+import { locate, pipelineProblem } from '../pipeline/locate.js';
 import type { Pipeline } from '../pipeline/pipeline.js';
 import { buildPlan } from '../plan/build.js';
 import type { SchemaGroup } from '../plan/columns.js';
@@ -30,10 +30,10 @@ const FOOTERS_AT_ONCE = 16;
  */
 export async function preparePlan(pipeline: Pipeline): Promise<Plan> {
   // The model loads while the footers are read.
-  const signature = readSignature(pipeline.model.path);
+  const signature = readSignature(pipeline.model.path).catch(pointingAt(pipeline, 'model.path'));
   signature.catch(() => undefined);
-  const found = await findFiles(pipeline.source.paths);
-  await refuseOutputInSource(pipeline.source.paths, pipeline.sink.path);
+  const found = await findFiles(pipeline.source.paths).catch(pointingAt(pipeline, 'source.path'));
+  await refuseOutputInSource(pipeline.source.paths, pipeline.sink.path).catch(pointingAt(pipeline, 'sink.path'));
   const files = await inParallel(found, FOOTERS_AT_ONCE, async ({ path, relativePath, hive }): Promise<SourceFile> => ({
     ...(await describeFile(path, dirname(path))),
     relativePath,
@@ -66,6 +66,20 @@ export async function preparePlan(pipeline: Pipeline): Promise<Plan> {
   } finally {
     await database.close();
   }
+}
+
+/** Throws an error on, as a problem with what the pipeline says at `key`. */
+function pointingAt(pipeline: Pipeline, key: string): (error: unknown) => never {
+  return (error) => {
+    if (!(error instanceof ColonnadeError) || error.problems.length > 0) throw error;
+    const { code, message, phase, hint, cause } = error;
+    throw new ColonnadeError(code, message, {
+      phase,
+      cause,
+      problems: [pipelineProblem(pipeline, key, message, hint)],
+      ...(hint === undefined ? {} : { hint }),
+    });
+  };
 }
 
 async function readSignature(path: string): Promise<ModelSignature> {
@@ -125,7 +139,7 @@ function locateProblems(error: unknown, pipeline: Pipeline): unknown {
   return new ColonnadeError(code, message, { phase, problems, cause, ...(hint === undefined ? {} : { hint }) });
 }
 
-/** Length of the first list of each list feature. */
+/** Length of the first list of each list feature that is not empty: an empty one tells of no model. */
 async function measureLists(
   database: Database,
   pipeline: Pipeline,
@@ -143,7 +157,7 @@ async function measureLists(
     for (const file of files) {
       if (file.rows === 0) continue;
       const [row] = await database.rows(
-        `SELECT len(${value}) AS length FROM ${scanSql(file, types)} WHERE len(${value}) IS NOT NULL LIMIT 1`,
+        `SELECT len(${value}) AS length FROM ${scanSql(file, types)} WHERE len(${value}) > 0 LIMIT 1`,
       );
       if (row === undefined) continue;
       lengths.set(feature.name, Number(row.length));

@@ -50,18 +50,37 @@ export function startRun(plan: Plan, options: RunOptions = {}): Run {
   const result = new Execution(plan, id, options, (event) => events.push(event))
     .execute()
     .catch((error: unknown) => {
-      throw error instanceof ColonnadeError
-        ? error
-        : new ColonnadeError('INTERNAL', messageOf(error), {
-            phase: 'run',
-            cause: error,
-            hint: 'this is a fault of Colonnade; please report it',
-          });
+      throw toldError(error, options.signal);
     })
     .finally(() => events.close());
   // Whoever only reads the events must not be ended by an unhandled rejection.
   result.catch(() => undefined);
   return { id, result, [Symbol.asyncIterator]: () => events[Symbol.asyncIterator]() };
+}
+
+/** What a run is rejected with, whatever was thrown. */
+function toldError(error: unknown, signal: AbortSignal | undefined): ColonnadeError {
+  if (error instanceof ColonnadeError) return error;
+  if (signal?.aborted === true && error === signal.reason) {
+    return new ColonnadeError('INTERRUPTED', `the run was aborted: ${messageOf(error)}`, {
+      phase: 'run',
+      cause: error,
+    });
+  }
+  return new ColonnadeError('INTERNAL', messageOf(error), {
+    phase: 'run',
+    cause: error,
+    hint: 'this is a fault of Colonnade; please report it',
+  });
+}
+
+/** @throws ColonnadeError `USAGE`: TypeScript does not hold callers in JavaScript, and no worker would score nothing. */
+function refuseWorkers(workers: unknown): void {
+  if (workers === undefined || (Number.isSafeInteger(workers) && (workers as number) >= 1)) return;
+  throw new ColonnadeError('USAGE', `workers is ${JSON.stringify(workers)}; allowed: a whole number from 1`, {
+    phase: 'usage',
+    hint: 'leave it out to follow run.workers of the pipeline',
+  });
 }
 
 /** Sorts by time, and differs between runs that begin in the same second. */
@@ -97,6 +116,7 @@ class Execution {
   async execute(): Promise<RunSummary> {
     const plan = this.#plan;
     const places = this.#places;
+    refuseWorkers(this.#options.workers);
     this.#stopIfAborted();
     // What a run left half-published is finished first: until then nothing true can be said of the output.
     if (!(await isPublishing(places))) await checkOutput(plan, places);

@@ -8,6 +8,7 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { ColonnadeError } from '../errors.js';
 import { readFooter } from '../parquet/footer.js';
 import { projectFile } from '../parquet/project.js';
 import { STATUS_COLUMN, type PlannedFile } from '../plan/plan.js';
@@ -15,6 +16,16 @@ import { carriedColumns, outputSelect } from './join.js';
 import type { Sink, SinkContext, StagedFile } from './sink.js';
 import { stagedFiles } from './staged-files.js';
 import { writeRows } from './write.js';
+
+/** DuckDB collects the rows of every folder by itself, so what takes its memory up is the number of folders. */
+function tooManyFolders(error: unknown, partitionBy: readonly string[]): unknown {
+  if (!(error instanceof ColonnadeError) || error.code !== 'OUT_OF_MEMORY') return error;
+  return new ColonnadeError(error.code, error.message, {
+    phase: 'sink',
+    hint: `each folder takes memory until it is written: partition by fewer values than ${partitionBy.join(', ')} has, write fewer sink.columns, or raise run.memory`,
+    cause: error,
+  });
+}
 
 export class PartitionSink implements Sink {
   readonly #joined: { readonly path: string; readonly file: PlannedFile }[] = [];
@@ -50,12 +61,17 @@ export class PartitionSink implements Sink {
     const joined = [...this.#joined].sort((a, b) => a.file.index - b.file.index);
     if (joined.length > 0) {
       const queries = joined.map(({ path, file }) => ({ select: outputSelect(plan, path, file), file: file.path }));
-      await writeRows(await this.#context.database(), queries, output, {
-        compression: plan.sink.compression,
-        rowGroupSize: plan.sink.rowGroupSize,
-        metadata,
-        partitionBy: plan.sink.partitionBy,
-      });
+      const database = await this.#context.database();
+      try {
+        await writeRows(database, queries, output, {
+          compression: plan.sink.compression,
+          rowGroupSize: plan.sink.rowGroupSize,
+          metadata,
+          partitionBy: plan.sink.partitionBy,
+        });
+      } catch (error) {
+        throw tooManyFolders(error, plan.sink.partitionBy);
+      }
     }
     return stagedFiles(output);
   }

@@ -51,7 +51,14 @@ export function validateBatch(batch: RecordBatch, projection: readonly Projected
     // A feature that feeds two inputs stands in the projection twice.
     else if (!known.includes(reason)) known.push(reason);
   };
-  if (filtered < rows) projection.forEach((column, i) => checkColumn(batch.data.children[i]!, column, rows, report));
+  if (filtered < rows) {
+    projection.forEach((column, i) => {
+      // The check of a cast stands behind its feature.
+      const check =
+        projection[i + 1]?.role === 'check' ? (batch.data.children[i + 1]!.values as Uint8Array) : undefined;
+      checkColumn(batch.data.children[i]!, column, check, rows, report);
+    });
+  }
   if (dropped === undefined && invalid === undefined) return { kept: rows, filtered: 0, invalid: NO_REASONS };
 
   const keep = new Uint32Array(rows);
@@ -72,7 +79,14 @@ function isValid({ nullBitmap, offset }: Data, row: number): boolean {
   return nullBitmap.length === 0 || ((nullBitmap[(offset + row) >> 3]! >> ((offset + row) & 7)) & 1) === 1;
 }
 
-function checkColumn(data: Data, column: ProjectedColumn, rows: number, report: Report): void {
+/** @param lost 1 where the cast of the column lost a value: what is NULL there was not NULL in the source. */
+function checkColumn(
+  data: Data,
+  column: ProjectedColumn,
+  lost: Uint8Array | undefined,
+  rows: number,
+  report: Report,
+): void {
   const { role, name, rule } = column;
   if (role === 'where') return;
   if (role === 'check') {
@@ -84,10 +98,10 @@ function checkColumn(data: Data, column: ProjectedColumn, rows: number, report: 
   const hasNulls = data.nullCount > 0;
   // Nothing can stand in for a list that is missing as a whole.
   if (hasNulls && (rule.missing === 'invalid' || column.listLength !== undefined)) {
-    for (let row = 0; row < rows; row += 1) if (!isValid(data, row)) report(row, `${name}: NULL`);
+    for (let row = 0; row < rows; row += 1) if (!isValid(data, row) && lost?.[row] !== 1) report(row, `${name}: NULL`);
   }
   if (column.listLength !== undefined) {
-    checkLists(data, column, column.listLength, rows, report);
+    checkLists(data, column, column.listLength, lost, rows, report);
     return;
   }
   const values = data.values as Numbers | Integers64 | undefined;
@@ -152,7 +166,14 @@ function checkIntegers64(values: Integers64, data: Data, name: string, rule: Rul
   }
 }
 
-function checkLists(data: Data, column: ProjectedColumn, length: number, rows: number, report: Report): void {
+function checkLists(
+  data: Data,
+  column: ProjectedColumn,
+  length: number,
+  lost: Uint8Array | undefined,
+  rows: number,
+  report: Report,
+): void {
   const { name, rule } = column;
   const offsets = data.valueOffsets as Int32Array;
   const child = data.children[0]!;
@@ -168,7 +189,8 @@ function checkLists(data: Data, column: ProjectedColumn, length: number, rows: n
       report(row, `${name}: ${to - from} values in the list, the model takes ${length}`);
       continue;
     }
-    if (!suspicious) continue;
+    // What the cast lost is NULL in the list now, and told already.
+    if (!suspicious || lost?.[row] === 1) continue;
     for (let i = from; i < to; i += 1) {
       const reason = elementReason(childIsValid(i), values[i]!, rule, floating);
       if (reason === undefined) continue;

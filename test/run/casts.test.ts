@@ -1,6 +1,6 @@
 /** Values that the model's type cannot hold: refused in the plan, or their rows are invalid and told; never changed. */
 import { beforeEach, describe, expect, it } from 'vitest';
-import { identityModel, type TensorType } from './onnx.js';
+import { identityModel, onnx, type TensorType } from './onnx.js';
 import { openWorkbench, type Parts } from './workbench.js';
 
 const bench = await openWorkbench();
@@ -227,6 +227,68 @@ describe('lists', () => {
     await bench.parquet('data/a.parquet', 'SELECT unnest([[1, 2], [1e300, 0], [0.1, 1]])::DOUBLE[] AS v');
     const { summary } = await bench.run(parts);
     expect(summary).toMatchObject({ scored: 2, quarantined: 1 });
-    expect(Object.keys(summary.reasons)).toContain("v: cannot be represented in the model's type");
+    expect(summary.reasons).toEqual({ "v: cannot be represented in the model's type": 1 });
+  });
+});
+
+describe('a value that is out of range', () => {
+  const cases: { type: TensorType; column: string; value: string }[] = [
+    { type: 'int32', column: 'BIGINT', value: '2147483648' },
+    { type: 'int64', column: 'UBIGINT', value: '9223372036854775808' },
+    { type: 'float32', column: 'DOUBLE', value: '1e300' },
+  ];
+  for (const { type, column, value } of cases) {
+    it(`of ${column} for ${type} is not told as a NULL, which it is not`, async () => {
+      await bench.parquet('data/a.parquet', `SELECT unnest(['1', '${value}', NULL])::${column} AS x`);
+      expect((await scored(await partsFor(type))).reasons).toEqual({ 1: LOST, 2: 'x: NULL' });
+    });
+  }
+});
+
+describe('the way out that a refused cast names', () => {
+  const cases: { what: string; type: TensorType; column: string; feature?: unknown; hint: string }[] = [
+    { what: 'text to bool', type: 'bool', column: "'yes'", hint: `"x = 'yes'"` },
+    { what: 'a number to bool', type: 'bool', column: '1', hint: '"x <> 0"' },
+    {
+      what: 'an expression, as it was written',
+      type: 'float32',
+      column: '1',
+      feature: { name: 'v', sql: '"x"::VARCHAR' },
+      hint: '"TRY_CAST(\\"x\\"::VARCHAR AS DOUBLE)"',
+    },
+    {
+      what: 'a list of text',
+      type: 'float32',
+      column: "['1', '2']",
+      hint: '"list_transform(x, lambda x: TRY_CAST(x AS FLOAT))"',
+    },
+  ];
+  for (const { what, type, column, feature, hint } of cases) {
+    it(`fits ${what}`, async () => {
+      await bench.parquet('data/a.parquet', `SELECT ${column} AS x`);
+      const error = await bench.failure({ ...(await partsFor(type)), features: [feature ?? 'x'] });
+      expect(error).toMatchObject({ code: 'MODEL_MISMATCH', exitCode: 78 });
+      expect(error.hint).toContain(hint);
+    });
+  }
+});
+
+describe('the width of a model that leaves it open', () => {
+  it('is that of the first list that is not empty', async () => {
+    const model = await bench.write(
+      'models/open.onnx',
+      onnx({
+        inputs: [{ name: 'X', type: 'float32', shape: ['N', 'F'] }],
+        outputs: [{ name: 'Y', type: 'float32', shape: ['N', 'F'] }],
+        nodes: [{ op: 'Identity', inputs: ['X'], outputs: ['Y'] }],
+      }),
+    );
+    await bench.parquet('data/a.parquet', 'SELECT unnest([[], NULL, [1, 2], [3, 4]])::FLOAT[] AS x');
+    const { summary } = await bench.run({
+      features: ['x'],
+      model: { path: model },
+      outputs: { y: { from: 'Y', as: 'list' } },
+    });
+    expect(summary).toMatchObject({ scored: 2, quarantined: 2 });
   });
 });

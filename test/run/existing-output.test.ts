@@ -62,6 +62,23 @@ describe('an output that is there', () => {
     ]);
   });
 
+  it('is refused before any work where it is a link, which a rename would replace', async () => {
+    for (const target of ['elsewhere', 'nowhere']) {
+      if (target === 'elsewhere') await mkdir(bench.path(target));
+      await symlink(target, bench.path('out'));
+      const error = await bench.failure({ ...parts, sink: { exists: 'replace' } });
+      expect(error).toMatchObject({ code: 'OUTPUT_EXISTS', exitCode: 78 });
+      expect(error.message).toContain(`a link to ${target}`);
+      expect(await bench.files('out.colonnade')).toEqual([]);
+      await rm(bench.path('out'));
+    }
+  });
+
+  it.skipIf(process.platform !== 'linux')('is refused, and not waited for, where no folder can be made', async () => {
+    const error = await bench.failure({ ...parts, sink: { path: '/proc/colonnade' } });
+    expect(error).toMatchObject({ code: 'OUTPUT_NOT_WRITABLE', exitCode: 78 });
+  });
+
   it('loses its quarantine with its rows', async () => {
     const strict = { ...parts, validate: { rules: { x: { min: 10 } } }, sink: { exists: 'replace' } };
     await bench.run(strict);

@@ -86,6 +86,12 @@ describe('a model that does not fit the columns', () => {
       hint: /feature/,
     },
     {
+      what: 'has inputs whose names differ from those of the features by case, in another order',
+      model: () => passing(float('B', ['N', 1]), float('A', ['N', 1])),
+      says: /model input B \(float32\[N, 1\]\) is fed by no feature; the features are a, b/,
+      hint: /did you mean b/,
+    },
+    {
       what: 'has fewer inputs than features',
       model: () => passing(float('a', ['N', 1]), float('b', ['N', 1])),
       change: { features: ['a', 'b', 'c'] },
@@ -132,6 +138,30 @@ describe('a model that does not fit the columns', () => {
       expect(await bench.isVisible()).toBe(false);
     });
   }
+
+  it('is refused in the plan where an output has another first dimension than the rows', async () => {
+    const input: ValueSpec = { name: 'X', type: 'float32', shape: ['N', 2] };
+    const transposed = onnx({
+      inputs: [input],
+      outputs: [{ name: 'score', type: 'float32', shape: [2, 'N'] }],
+      nodes: [{ op: 'Transpose', inputs: ['X'], outputs: ['score'] }],
+    });
+    const total = onnx({
+      inputs: [input],
+      outputs: [{ name: 'score', type: 'float32', shape: [] }],
+      nodes: [{ op: 'ReduceSum', inputs: ['X'], outputs: ['score'], attributes: { keepdims: 0 } }],
+    });
+    for (const [model, shape] of [
+      [transposed, 'float32[2, ?]'],
+      [total, 'float32[]'],
+    ] as const) {
+      const error = await bench.failure(await partsFor(model, { outputs: { y: { from: 'score', index: 0 } } }));
+      expect(error).toMatchObject({ code: 'MODEL_MISMATCH', exitCode: 78 });
+      expect(error.message).toBe(`score (${shape}) does not have one entry a row`);
+      expect(error.problems[0]!.position).toBeDefined();
+      expect(await bench.isVisible()).toBe(false);
+    }
+  });
 
   it('is refused where an output is asked for that it does not give', async () => {
     const cases: [outputs: Record<string, unknown>, says: RegExp, hint: RegExp][] = [

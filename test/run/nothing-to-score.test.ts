@@ -29,6 +29,8 @@ describe('a source with nothing to score', () => {
       await make();
       const error = await bench.failure(parts);
       expect(error.code).toBe('NO_INPUT');
+      expect(error.problems).toMatchObject([{ key: 'source.path', message: error.message }]);
+      expect(error.problems[0]!.position).toBeDefined();
       expect(error.message).toContain(bench.path('data'));
       expect(await bench.isVisible()).toBe(false);
     }

@@ -1,8 +1,8 @@
 /** Small ONNX models whose answers are known without a model: made here, node by node. */
 import { create, toBinary } from '@bufbuild/protobuf';
 import {
-  AttributeProtoSchema,
   AttributeProto_AttributeType,
+  AttributeProtoSchema,
   ModelProtoSchema,
   TensorProto_DataType,
 } from '../../src/model/onnx_pb.js';

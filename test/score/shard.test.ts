@@ -1,13 +1,20 @@
 import type { RecordBatch, Vector } from 'apache-arrow';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
-import { ColonnadeError } from '../../src/errors.js';
+import type { Engine } from '../../src/model/engine.js';
 import { openModel } from '../../src/model/session.js';
 import { ROW_STATUS, type Plan, type Shard } from '../../src/plan/plan.js';
 import { startRun } from '../../src/run/run.js';
-import { scoreShard, type ScoredPart, type ShardCounts } from '../../src/score/shard.js';
+import {
+  ShardScorer,
+  type ScoredPart,
+  type ScoreOptions,
+  type ScoresTarget,
+  type ShardCounts,
+} from '../../src/score/shard.js';
+import { thrown } from '../model/fixtures.js';
 import { batchSumModel, rootModel } from '../run/onnx.js';
-import { openWorkbench, rejection } from '../run/workbench.js';
+import { openWorkbench } from '../run/workbench.js';
 import { batchOf, columnOf } from '../validate/columns.js';
 
 const bench = await openWorkbench();
@@ -80,25 +87,54 @@ function batchOfRows(rows: readonly Row[]): RecordBatch {
 }
 
 /** The rows of the shard as parts that are cut at `cuts`; `views` of one batch, or batches of their own. */
-async function* partsOf(each: Case, cuts: readonly number[], views: boolean): AsyncGenerator<ScoredPart> {
+function partsOf(each: Case, cuts: readonly number[], views: boolean): ScoredPart[] {
   const rows = each.groups.slice(...each.range).flat();
   const { firstRow } = shardOf(each);
   const whole = batchOfRows(rows);
   const places = [0, ...[...cuts].sort((a, b) => a - b), rows.length];
-  for (const [i, from] of places.slice(0, -1).entries()) {
+  return places.slice(0, -1).map((from, i) => {
     const to = places[i + 1]!;
-    const batch = views ? whole.slice(from, to) : batchOfRows(rows.slice(from, to));
-    yield await Promise.resolve({ firstRow: firstRow + from, batch });
-  }
+    return { firstRow: firstRow + from, batch: views ? whole.slice(from, to) : batchOfRows(rows.slice(from, to)) };
+  });
 }
 
-async function score(each: Case, cuts: readonly number[], views: boolean) {
+/** Row groups take turns as `turns` has it, as they do where each is read by a thread of its own. */
+function inTurns(each: Case, cuts: readonly number[], views: boolean, turns: readonly number[]): ScoredPart[] {
+  const borders: number[] = [];
+  let rows = 0;
+  for (const group of each.groups.slice(...each.range)) borders.push((rows += group.length));
+  const { firstRow } = shardOf(each);
+  const queues = borders.map((): ScoredPart[] => []);
+  for (const part of partsOf(each, [...cuts, ...borders], views))
+    if (part.batch.numRows > 0) queues[borders.findIndex((border) => part.firstRow - firstRow < border)]!.push(part);
+  const parts: ScoredPart[] = [];
+  for (let i = 0; queues.some((queue) => queue.length > 0); i += 1) {
+    const waiting = queues.filter((queue) => queue.length > 0);
+    parts.push(waiting[(turns[i] ?? 0) % waiting.length]!.shift()!);
+  }
+  return parts;
+}
+
+function scoreAll(
+  plan: Plan,
+  shard: Shard,
+  given: readonly ScoredPart[],
+  engine: Engine,
+  target: ScoresTarget,
+  options?: ScoreOptions,
+): ShardCounts {
+  const scorer = new ShardScorer(plan, shard, engine, target, options);
+  for (const part of given) scorer.add(part);
+  return scorer.finish();
+}
+
+function score(each: Case, given: readonly ScoredPart[]) {
   const groups: Scored[][] = [];
   const steps: number[] = [];
-  const counts = await scoreShard(
+  const counts = scoreAll(
     planOf(each),
     shardOf(each),
-    partsOf(each, cuts, views),
+    given,
     model,
     {
       appendRowGroup: (scores) => {
@@ -179,16 +215,16 @@ const someCase: fc.Arbitrary<Case> = fc.array(rowGroup, { maxLength: 6 }).chain(
 /** As shares of the shard's rows. */
 const cuts = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 8 });
 
+const turns = fc.array(fc.nat(5), { maxLength: 40 });
+
 describe('a shard', () => {
-  it('gives the scores that its file and the batch size say, however its rows come in parts', async () => {
-    await fc.assert(
-      fc.asyncProperty(someCase, cuts, fc.boolean(), async (each, shares, views) => {
+  it('gives the scores that its file and the batch size say, however its rows come in parts', () => {
+    fc.assert(
+      fc.property(someCase, cuts, fc.boolean(), fc.option(turns), (each, shares, views, order) => {
         const { rows } = shardOf(each);
-        const { groups, counts, steps } = await score(
-          each,
-          shares.map((share) => Math.floor(share * rows)),
-          views,
-        );
+        const places = shares.map((share) => Math.floor(share * rows));
+        const given = order === null ? partsOf(each, places, views) : inTurns(each, places, views, order);
+        const { groups, counts, steps } = score(each, given);
         const want = expected(each);
         expect(groups).toEqual(want.groups);
         expect(counts).toEqual(want.counts);
@@ -206,34 +242,34 @@ describe('a shard', () => {
     const each: Case = { groups: [[]], range: [0, 1], batchSize: 2, onInvalid: 'quarantine' };
     const groups = [[-1, 4, -9].map((x) => ({ x, wanted: true })), [{ x: -1, wanted: true }]];
     const whole = { ...each, groups, range: [0, 2] as const };
-    const counts = await scoreShard(
+    const counts = scoreAll(
       { ...planOf(whole), model: { ...plan.model, batchSize: 2 }, outputs: plan.outputs },
       shardOf(whole),
       partsOf(whole, [], false),
       other,
       { appendRowGroup: (scores) => void scores.finish() },
-    ).finally(() => other.release());
+    );
+    await other.release();
     expect(counts).toMatchObject({ rows: 4, scored: 4, nan: { root: 3, same: 3 } });
   });
 
-  it('stops at the first invalid row where that is wished, and names its place in the file', async () => {
+  it('stops at the first invalid row where that is wished, and names its place in the file', () => {
     const fine: Row = { x: 1, wanted: true };
     const groups = [
       [fine, fine],
       [fine, { x: null, wanted: false }, { x: null, wanted: true }, fine],
     ];
     const each: Case = { groups, range: [1, 2], batchSize: 2, onInvalid: 'quarantine' };
-    const failed = rejection(
-      scoreShard({ ...planOf(each), onInvalid: 'fail' }, shardOf(each), partsOf(each, [], false), model, {
+    const error = thrown(() =>
+      scoreAll({ ...planOf(each), onInvalid: 'fail' }, shardOf(each), partsOf(each, [], false), model, {
         appendRowGroup: () => undefined,
       }),
     );
-    const error = await failed;
     expect(error).toMatchObject({ code: 'ROW_INVALID', phase: 'validate' });
     expect(error.message).toBe(`${bench.path('data/a.parquet')}: row 4 is invalid: x: NULL`);
   });
 
-  it('is not done with fewer rows than its file should have', async () => {
+  it('is not done with fewer rows than its file should have', () => {
     const each: Case = {
       groups: [Array.from({ length: 10 }, (_, x) => ({ x, wanted: true }))],
       range: [0, 1],
@@ -241,10 +277,10 @@ describe('a shard', () => {
       onInvalid: 'quarantine',
     };
     for (const missing of [1, 6, 10]) {
-      const short = { ...each, groups: [each.groups[0]!.slice(missing)] };
+      const short = { ...each, groups: [each.groups[0]!.slice(0, -missing)] };
       const closed: number[] = [];
-      const error = await rejection(
-        scoreShard(planOf(each), shardOf(each), partsOf(short, [], false), model, {
+      const error = thrown(() =>
+        scoreAll(planOf(each), shardOf(each), partsOf(short, [], false), model, {
           appendRowGroup: () => void closed.push(1),
         }),
       );
@@ -254,59 +290,30 @@ describe('a shard', () => {
     }
   });
 
-  it('ends with what its source ends with, and at the next part after it is given up', async () => {
-    const each: Case = {
-      groups: [Array.from({ length: 10 }, (_, x) => ({ x, wanted: true }))],
-      range: [0, 1],
-      batchSize: 4,
-      onInvalid: 'quarantine',
-    };
-    const target = { appendRowGroup: () => undefined };
-    const gone = new ColonnadeError('INPUT_GONE', 'gone', { phase: 'source' });
-    const failing = async function* (): AsyncGenerator<ScoredPart> {
-      for await (const part of partsOf(each, [5], false)) {
-        yield part;
-        throw gone;
-      }
-    };
-    expect(await rejection(scoreShard(planOf(each), shardOf(each), failing(), model, target))).toBe(gone);
-
-    const stopped = new ColonnadeError('TERMINATED', 'stopped', { phase: 'run' });
-    const controller = new AbortController();
-    const steps: number[] = [];
-    const onRows = (rows: number): void => {
-      steps.push(rows);
-      controller.abort(stopped);
-    };
-    const given = scoreShard(planOf(each), shardOf(each), partsOf(each, [4, 8], false), model, target, {
-      onRows,
-      signal: controller.signal,
-    });
-    expect(await rejection(given)).toBe(stopped);
-    expect(steps).toEqual([4]);
+  it('takes no row twice, and none before its turn', () => {
+    const rows = (count: number): Row[] => Array.from({ length: count }, (_, x) => ({ x, wanted: true }));
+    const each: Case = { groups: [rows(4), rows(6)], range: [0, 2], batchSize: 3, onInvalid: 'quarantine' };
+    const [a, b, c, d] = partsOf(each, [2, 4, 8], false) as [ScoredPart, ScoredPart, ScoredPart, ScoredPart];
+    const wrong: readonly (readonly ScoredPart[])[] = [[a, a], [b], [a, b, b], [c, d, d], [d], [a, c, a]];
+    for (const given of wrong) {
+      const error = thrown(() =>
+        scoreAll(planOf(each), shardOf(each), given, model, { appendRowGroup: () => undefined }),
+      );
+      expect(error).toMatchObject({ code: 'INTERNAL', phase: 'score' });
+      expect(error.message).toMatch(/row \d+ came out of turn/);
+    }
   });
 });
 
 describe('a file', () => {
-  it('has the same scores whatever DuckDB is asked for at once', async () => {
+  it('has the scores of windows that begin with its row groups, whatever DuckDB reads at once', async () => {
     await bench.parquet(
       'data/a.parquet',
       'SELECT CASE WHEN i % 11 = 0 THEN NULL ELSE i % 100 END::FLOAT AS x, i % 7 > 0 AS wanted, i FROM range(9000) t(i)',
     );
     const plan = await bench.plan({ ...parts, model: { path, batch_size: 700 }, run: { workers: 1 } });
     expect(plan.files[0]!.rowGroups.map(({ rows }) => rows)).toEqual([2048, 2048, 2048, 2048, 808]);
-    const results: unknown[] = [];
-    for (const sliceRows of [700, 2100, 1_000_000]) {
-      const run = {
-        ...plan,
-        expected: { ...plan.expected, sliceRows },
-        sink: { ...plan.sink, exists: 'replace' as const },
-      };
-      await startRun(run).result;
-      results.push(await bench.rows(`SELECT i::INT AS i, y FROM '${bench.path('out/a.parquet')}'`));
-    }
-    expect(results[1]).toEqual(results[0]);
-    expect(results[2]).toEqual(results[0]);
+    await startRun(plan).result;
     // By windows of 700 rows in row groups of 2,048.
     const wrong = await bench.rows(`
       WITH source AS (SELECT *, i // 2048 AS g, (i % 2048) // 700 AS w FROM '${bench.path('out/a.parquet')}')

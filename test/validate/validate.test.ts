@@ -19,11 +19,11 @@ interface Table {
 
 const isFloat = (element: ElementType): boolean => element === 'float32' || element === 'float64';
 
-/** What the documentation says of one value, the slow and obvious way. */
-function reasonsOf({ name, role, element, listLength, rule }: ProjectedColumn, cell: Cell): string[] {
+/** What the documentation says of one value, the slow and obvious way. What a cast lost is told by its check alone. */
+function reasonsOf({ name, role, element, listLength, rule }: ProjectedColumn, cell: Cell, lost: boolean): string[] {
   if (role === 'where') return [];
   if (role === 'check') return cell === 1 ? [`${name}: cannot be represented in the model's type`] : [];
-  if (cell === null) return rule.missing === 'invalid' || listLength !== undefined ? [`${name}: NULL`] : [];
+  if (cell === null) return !lost && (rule.missing === 'invalid' || listLength !== undefined) ? [`${name}: NULL`] : [];
   const bound = (value: number): number => (element === 'float32' ? Math.fround(value) : value);
   const outside = (value: Scalar, where: string): string[] => {
     if (value === null || typeof value === 'string' || Number.isNaN(value)) return [];
@@ -47,7 +47,7 @@ function reasonsOf({ name, role, element, listLength, rule }: ProjectedColumn, c
     const infinite = value === Infinity || value === -Infinity;
     return infinite && rule.infinite === 'invalid' ? [`${name}: infinity in the list`] : [];
   });
-  return [...gap.slice(0, 1), ...range];
+  return [...(lost ? [] : gap.slice(0, 1)), ...range];
 }
 
 function expected({ projection, cells, from, to }: Table) {
@@ -60,7 +60,8 @@ function expected({ projection, cells, from, to }: Table) {
       filtered += 1;
       continue;
     }
-    const reasons = [...new Set(projection.flatMap((column, i) => reasonsOf(column, cells[i]![row]!)))];
+    const lost = (i: number): boolean => projection[i + 1]?.role === 'check' && cells[i + 1]![row] === 1;
+    const reasons = [...new Set(projection.flatMap((column, i) => reasonsOf(column, cells[i]![row]!, lost(i))))];
     if (reasons.length === 0) keep.push(row - from);
     else invalid.push([row - from, reasons]);
   }

@@ -2,7 +2,7 @@
 import type { ColonnadeError, Problem } from '../../errors.js';
 import { formatProblem } from '../../pipeline/problems.js';
 import type { Colors } from '../output.js';
-import { shownPath } from './path.js';
+import { shortenPaths, shownPath } from './path.js';
 import { printable } from './printable.js';
 
 /**
@@ -14,14 +14,14 @@ export function renderError(error: ColonnadeError, cwd: string, colors: Colors):
   const [only] = error.problems;
   // An error with one finding often has its message: once is enough.
   const repeats = error.problems.length === 1 && only?.message === error.message;
-  const message = printable(error.message).replaceAll(`${cwd}/`, '');
+  const message = shortenPaths(printable(error.message), cwd);
   lines.push(`${colors.red(colors.bold(`error ${error.code}`))} ${colors.bold(message)}`);
   if (repeats) lines.push(...placeOf(only, cwd, colors));
   else for (const problem of error.problems) lines.push('', ...renderProblem(problem, cwd, colors));
   const hint = error.hint ?? (repeats ? only.hint : undefined);
   if (hint !== undefined) {
     if (!repeats && error.problems.length > 0) lines.push('');
-    lines.push(...hintLines(hint, '  ', colors));
+    lines.push(...hintLines(hint, '  ', cwd, colors));
   }
   return `${lines.join('\n')}\n`;
 }
@@ -30,13 +30,13 @@ export function renderError(error: ColonnadeError, cwd: string, colors: Colors):
 export function renderProblem(problem: Problem, cwd: string, colors: Colors): string[] {
   const shown = problem.file === undefined ? problem : { ...problem, file: shownPath(problem.file, cwd) };
   const { hint, ...rest } = shown;
-  const [head = '', ...excerpt] = printable(formatProblem(rest)).split('\n');
+  const [head = '', ...excerpt] = shortenPaths(printable(formatProblem(rest)), cwd).split('\n');
   const place = placeText(shown);
   const headline = place !== '' && head.startsWith(place) ? `${colors.cyan(place)}${head.slice(place.length)}` : head;
   return [
     `  ${headline}`,
     ...excerpt.map((line) => `  ${excerptLine(line, colors)}`),
-    ...(hint === undefined ? [] : hintLines(hint, '      ', colors)),
+    ...(hint === undefined ? [] : hintLines(hint, '      ', cwd, colors)),
   ];
 }
 
@@ -61,7 +61,7 @@ function excerptLine(line: string, colors: Colors): string {
   return bar === -1 ? line : `${colors.dim(line.slice(0, bar + 1))}${line.slice(bar + 1)}`;
 }
 
-function hintLines(hint: string, indent: string, colors: Colors): string[] {
-  const [first = '', ...rest] = printable(hint).split('\n');
+function hintLines(hint: string, indent: string, cwd: string, colors: Colors): string[] {
+  const [first = '', ...rest] = shortenPaths(printable(hint), cwd).split('\n');
   return [`${indent}${colors.green('hint:')} ${first}`, ...rest.map((line) => `${indent}      ${line}`)];
 }

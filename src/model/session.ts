@@ -104,6 +104,28 @@ type NativeSession = InstanceType<typeof OrtBinding.binding.InferenceSession>;
 
 const here = createRequire(import.meta.url);
 
+/**
+ * Official builds of ONNX Runtime collect usage data: they keep a database in the user's home, log to the temporary folder
+ * and send it to their maker. A run does what its pipeline says and nothing else. The library looks at this variable once,
+ * when it starts; whoever has set it keeps what they have set.
+ */
+function withoutTelemetry(initialize: () => void): void {
+  const name = 'ORT_DISABLE_TELEMETRY';
+  // Not read as an option of ours: it is handed on to the library.
+  // eslint-disable-next-line no-restricted-properties
+  const { env } = process;
+  if (env[name] !== undefined) {
+    initialize();
+    return;
+  }
+  env[name] = '1';
+  try {
+    initialize();
+  } finally {
+    Reflect.deleteProperty(env, name);
+  }
+}
+
 /** An ONNX Runtime session on one model, in the program's own terms. */
 class OrtSession {
   readonly #path: string;
@@ -131,7 +153,7 @@ class OrtSession {
     // Every failure is thrown as well; its log would only disturb the program's own lines on stderr.
     ort.env.logLevel = 'fatal';
     const { binding, initOrt } = here('onnxruntime-node/dist/binding.js') as typeof OrtBinding;
-    initOrt();
+    withoutTelemetry(initOrt);
     const native = new binding.InferenceSession();
     try {
       native.loadModel(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength, {

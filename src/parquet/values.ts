@@ -43,7 +43,7 @@ export interface StoredColumn {
 export function storedColumn(vector: Vector): StoredColumn | undefined {
   const type = vector.type as DataType;
   const parts = vector.data.filter((data) => data.length > 0);
-  const present = vector.nullCount === 0 ? undefined : presence(parts, vector.length);
+  const present = vector.nullCount === 0 ? undefined : presence(parts, vector);
   const values = DataType.isUtf8(type)
     ? textValues(parts, present)
     : DataType.isBool(type)
@@ -56,8 +56,9 @@ function isValid({ nullBitmap, offset }: Data, row: number): boolean {
   return nullBitmap.length === 0 || ((nullBitmap[(offset + row) >> 3]! >> ((offset + row) & 7)) & 1) === 1;
 }
 
-function presence(parts: readonly Data[], rows: number): Uint8Array {
-  const present = new Uint8Array(rows);
+function presence(parts: readonly Data[], { length, nullCount }: Vector): Uint8Array {
+  const present = new Uint8Array(length);
+  if (nullCount === length) return present;
   let at = 0;
   for (const data of parts) {
     for (let row = 0; row < data.length; row += 1) present[at + row] = isValid(data, row) ? 1 : 0;
@@ -326,6 +327,7 @@ class BoolValues implements StoredValues {
 
 function textValues(parts: readonly Data[], present: Uint8Array | undefined): StoredValues {
   const texts: Buffer[] = [];
+  if (present !== undefined && !present.includes(1)) return new TextValues(texts);
   let row = 0;
   for (const { values, valueOffsets, length } of parts) {
     const { buffer, byteOffset, byteLength } = values as Uint8Array;

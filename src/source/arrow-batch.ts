@@ -75,13 +75,24 @@ const TYPES = {
 const STRING_BYTES = 16;
 const LIST_ENTRY_BYTES = 16;
 
+/** What of Arrow's `Data` is put in place anew; `_nullCount` is what its `nullCount` gives. */
+interface Reused {
+  length: number;
+  _nullCount: number;
+  values: unknown;
+  nullBitmap: Uint8Array;
+}
+
 /** Turns chunks of one projection into record batches. */
 export class BatchReader {
   readonly schema: Schema;
-  readonly #rowType: Struct;
   readonly #columns: readonly ProjectedColumn[];
   readonly #types: readonly DataType[];
   readonly #binding = duckdbBinding();
+  /** Filled anew for every chunk: making them would take longer than all the rest. */
+  readonly #batch: RecordBatch;
+  readonly #row: Data<Struct>;
+  readonly #numbers: readonly Data[];
 
   constructor(columns: readonly ProjectedColumn[]) {
     this.#columns = columns;
@@ -89,25 +100,35 @@ export class BatchReader {
     // Names need not be distinct, a feature and its check share one: consumers go by position.
     const fields = columns.map((column, i) => new Field(column.name, this.#types[i]!, true));
     this.schema = new Schema(fields);
-    this.#rowType = new Struct(fields);
+    this.#numbers = this.#types.map((type) => new Data(type, 0, 0, 0, [undefined, NO_BITMAP, NO_BITMAP] as never));
+    this.#row = new Data(new Struct(fields), 0, 0, 0, undefined, [...this.#numbers]) as Data<Struct>;
+    this.#batch = recordBatch(this.schema, this.#row);
   }
 
   /**
-   * The chunk's first columns as a record batch: valid as long as the chunk is, as its memory is DuckDB's.
-   * The chunk's types must be those of the columns ({@link check}).
+   * The chunk's first columns as a record batch: valid until the next chunk is read, and as long as this one is there, as
+   * its memory is DuckDB's. The chunk's types must be those of the columns ({@link check}).
    */
   read(chunk: RawChunk): RecordBatch {
     const binding = this.#binding;
     const rows = binding.data_chunk_get_size(chunk);
-    const children = this.#columns.map((column, i) => {
+    const children = this.#row.children as Data[];
+    for (const [i, column] of this.#columns.entries()) {
       const vector = binding.data_chunk_get_vector(chunk, i);
       const type = this.#types[i]!;
-      if (column.listLength !== undefined) return listData(binding, column, vector, rows, type);
-      return column.element === 'string'
-        ? textData(binding, vector, rows, type)
-        : numberData(binding, column.element, vector, rows, type);
-    });
-    return recordBatch(this.schema, new Data(this.#rowType, 0, rows, 0, undefined, children));
+      if (column.listLength !== undefined) children[i] = listData(binding, column, vector, rows, type);
+      else if (column.element === 'string') children[i] = textData(binding, vector, rows, type);
+      else {
+        const data = this.#numbers[i] as unknown as Reused;
+        const { bitmap, nullCount } = validityOf(binding, vector, rows);
+        data.length = rows;
+        data._nullCount = nullCount;
+        data.values = numbersAt(binding, column.element, vector, rows);
+        data.nullBitmap = bitmap;
+      }
+    }
+    (this.#row as unknown as Reused).length = rows;
+    return this.#batch;
   }
 
   /**
@@ -151,17 +172,6 @@ function numbersAt(binding: DuckDBBinding, element: keyof typeof NUMBERS, vector
   const Values = NUMBERS[element][1];
   const { buffer, byteOffset } = binding.vector_get_data(vector, count * Values.BYTES_PER_ELEMENT);
   return new Values(buffer as ArrayBuffer, byteOffset, count);
-}
-
-function numberData(
-  binding: DuckDBBinding,
-  element: keyof typeof NUMBERS,
-  vector: RawVector,
-  rows: number,
-  type: DataType,
-): Data {
-  const { bitmap, nullCount } = validityOf(binding, vector, rows);
-  return new Data(type, 0, rows, nullCount, [undefined, numbersAt(binding, element, vector, rows), bitmap] as never);
 }
 
 function textData(binding: DuckDBBinding, vector: RawVector, rows: number, type: DataType): Data {

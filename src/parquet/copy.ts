@@ -2,7 +2,7 @@
  * Copies the start of a file word for word, beside other work, and hashes what becomes of it.
  *
  *     const copy = startCopy({ source, destination, bytes })
- *     await copy.copied                         { bytes, reflink }: the first `bytes` bytes are in `destination`, and on disk
+ *     await copy.copied                         { bytes, reflink }: the first `bytes` bytes are in `destination`
  *     …append to destination, fsync…
  *     await copy.digest()                       { bytes, sha256 } of the whole destination; or `abort()`
  *
@@ -31,13 +31,16 @@ export interface CopyOptions {
 
 export interface StartedCopy {
   /**
-   * Resolves when the bytes are on disk.
+   * Resolves when the bytes are in the destination; not synced.
    * @throws ColonnadeError `DISK_FULL`, `OUTPUT_NOT_WRITABLE`, `IO_FAILED`, `INPUT_GONE`, or `INPUT_CHANGED` where the source became shorter.
    */
   readonly copied: Promise<{ readonly bytes: number; readonly reflink: boolean }>;
-  /** sha256 (hex) and size of the destination as it is now; ends the thread. Call it once, after `copied` and after appending. */
+  /**
+   * sha256 (hex) and size of the destination as it is now; ends the thread. Call it once, after `copied` and after appending.
+   * @throws ColonnadeError as `copied`; also where a sync in between failed, after which the destination cannot be trusted.
+   */
   digest(): Promise<{ readonly bytes: number; readonly sha256: string }>;
-  /** Ends the thread at once; the destination stays as it is. */
+  /** Ends the thread at once; the destination stays as it is. May be called at any time. */
   abort(): Promise<void>;
 }
 
@@ -65,10 +68,30 @@ function copyWork(
   nodeCrypto: typeof crypto,
   job: CopyJob,
   post: (message: Message) => void,
-): { digest: () => void } {
+): { digest: () => void; close: () => void } {
   const block = Buffer.allocUnsafeSlow(4194304);
+  const syncEvery = 67108864;
   const hash = nodeCrypto.createHash('sha256');
   let side: 'source' | 'destination' = 'source';
+
+  /**
+   * Syncs run beside the copying and the scoring, so that the disk is at work from the start and little is left for the
+   * sync at the end. Each tells an error once: what the first of them failed of is kept for `digest`.
+   */
+  let target: number | undefined;
+  let syncing = 0;
+  let unsynced = 0;
+  let failedSync: NodeJS.ErrnoException | undefined;
+  let onSynced: (() => void) | undefined;
+  const startSync = (output: number): void => {
+    syncing += 1;
+    unsynced = 0;
+    nodeFs.fdatasync(output, (error) => {
+      syncing -= 1;
+      failedSync ??= error ?? undefined;
+      if (syncing === 0) onSynced?.();
+    });
+  };
 
   /** Hashes [from, to) of an open file, and writes it to another where one is given. Gives where it stopped. */
   const pass = (input: number, from: number, to: number, output: number | undefined): number => {
@@ -80,6 +103,8 @@ function copyWork(
       if (output !== undefined) {
         side = 'destination';
         for (let done = 0; done < read;) done += nodeFs.writeSync(output, block, done, read - done, position + done);
+        unsynced += read;
+        if (unsynced >= syncEvery) startSync(output);
       }
       hash.update(block.subarray(0, read));
       position += read;
@@ -96,12 +121,14 @@ function copyWork(
     }
   };
 
+  const failed = ({ code = '', message }: NodeJS.ErrnoException): void => {
+    post({ kind: 'failed', side, code, message });
+  };
   const guarded = (work: () => void): void => {
     try {
       work();
     } catch (error) {
-      const { code = '', message } = error as NodeJS.ErrnoException;
-      post({ kind: 'failed', side, code, message });
+      failed(error as NodeJS.ErrnoException);
     }
   };
 
@@ -110,42 +137,50 @@ function copyWork(
     try {
       const shared = reflink();
       side = 'destination';
-      const output = nodeFs.openSync(job.destination, shared ? 'r+' : 'w');
-      try {
-        if (shared && nodeFs.fstatSync(output).size > job.bytes) nodeFs.ftruncateSync(output, job.bytes);
-        const end = shared ? pass(output, 0, job.bytes, undefined) : pass(input, 0, job.bytes, output);
-        // The disk starts writing now, while the rows are still being scored.
-        side = 'destination';
-        nodeFs.fdatasyncSync(output);
-        post(end < job.bytes ? { kind: 'short', offset: end } : { kind: 'copied', reflink: shared });
-      } finally {
-        nodeFs.closeSync(output);
-      }
+      target = nodeFs.openSync(job.destination, shared ? 'r+' : 'w+');
+      if (shared && nodeFs.fstatSync(target).size > job.bytes) nodeFs.ftruncateSync(target, job.bytes);
+      const end = shared ? pass(target, 0, job.bytes, undefined) : pass(input, 0, job.bytes, target);
+      if (job.bytes >= syncEvery) startSync(target);
+      post(end < job.bytes ? { kind: 'short', offset: end } : { kind: 'copied', reflink: shared });
     } finally {
       nodeFs.closeSync(input);
     }
   });
 
+  const close = (): void => {
+    const output = target;
+    target = undefined;
+    if (output !== undefined) nodeFs.closeSync(output);
+  };
+  const finish = (): void => {
+    side = 'destination';
+    guarded(() => {
+      try {
+        const bytes = pass(target as number, job.bytes, Infinity, undefined);
+        if (failedSync === undefined) post({ kind: 'digest', bytes, sha256: hash.digest('hex') });
+        else failed(failedSync);
+      } finally {
+        close();
+      }
+    });
+  };
+
   return {
     digest: () => {
-      guarded(() => {
-        side = 'destination';
-        const output = nodeFs.openSync(job.destination, 'r');
-        try {
-          const bytes = pass(output, job.bytes, Infinity, undefined);
-          post({ kind: 'digest', bytes, sha256: hash.digest('hex') });
-        } finally {
-          nodeFs.closeSync(output);
-        }
-      });
+      if (syncing === 0) finish();
+      else onSynced = finish;
     },
+    close,
   };
 }
 
 const THREAD_CODE = `
 const { parentPort, workerData } = require('node:worker_threads');
-const work = (${copyWork.toString()})(require('node:fs'), require('node:crypto'), workerData, (message) => parentPort.postMessage(message));
-parentPort.once('message', () => { work.digest(); parentPort.close(); });
+const work = (${copyWork.toString()})(require('node:fs'), require('node:crypto'), workerData, (message) => {
+  parentPort.postMessage(message);
+  if (message.kind !== 'copied') parentPort.close();
+});
+parentPort.once('message', work.digest);
 `;
 
 function copyError(job: CopyJob, message: Message): ColonnadeError {
@@ -223,7 +258,13 @@ interface Backend {
 
 function inProcess(job: CopyJob, answers: Answers): Backend {
   const work = copyWork(fs, crypto, job, answers.take);
-  return { ask: work.digest, stop: () => Promise.resolve() };
+  return {
+    ask: work.digest,
+    stop: () => {
+      work.close();
+      return Promise.resolve();
+    },
+  };
 }
 
 function inThread(job: CopyJob, answers: Answers): Backend {

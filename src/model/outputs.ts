@@ -154,10 +154,20 @@ export class OutputColumnBuilder {
 
   #markValid(positions: Uint32Array | number, count: number): void {
     const bits = this.#validity;
-    for (let i = 0; i < count; i++) {
-      const row = typeof positions === 'number' ? positions + i : (positions[i] as number);
+    const mark = (row: number): void => {
       bits[row >> 3] = (bits[row >> 3] as number) | (1 << (row & 7));
+    };
+    if (typeof positions !== 'number') {
+      for (let i = 0; i < count; i++) mark(positions[i] as number);
+      return;
     }
+    // Whole bytes at once: rows mostly follow one another.
+    const end = positions + count;
+    let row = positions;
+    while (row < end && (row & 7) !== 0) mark(row++);
+    const whole = row + ((end - row) & ~7);
+    bits.fill(0xff, row >> 3, whole >> 3);
+    for (row = whole; row < end; row++) mark(row);
   }
 
   /** A position past the end would be dropped without a word by a typed array. */

@@ -2,9 +2,9 @@
  * Learns the real shapes of a model's outputs. What a file declares is often wrong or missing (LightGBM's exporter
  * writes `[1]` for the labels of any number of rows), so the model is run on neutral rows: zeros, empty texts.
  */
-import type { Dimension, ElementType } from '../plan/facts.js';
+import type { Dimension, ElementType, TensorSpec } from '../plan/facts.js';
 import { allocate } from './element-types.js';
-import type { Tensor } from './engine.js';
+import type { Model, Tensor } from './engine.js';
 import type { DeclaredTensor } from './graph.js';
 
 /** Rows of the two runs. An extent that follows both is the number of rows. */
@@ -53,7 +53,25 @@ export function probeOutputs(inputs: readonly DeclaredTensor[], run: Run): Reado
   return shapes;
 }
 
-function neutralFeeds(inputs: readonly DeclaredTensor[], rows: number): Map<string, Tensor> | undefined {
+/**
+ * Seconds that a model takes for a row, in batches of `rows`: measured on neutral rows, at the second run, as the first
+ * finds nothing in the caches. Undefined where the model cannot score such rows.
+ */
+export function secondsPerRow(model: Model, rows: number): number | undefined {
+  const feeds = neutralFeeds(model.signature.inputs, rows);
+  if (feeds === undefined) return undefined;
+  const batch = { rows, paddedRows: rows, feeds };
+  try {
+    model.run(batch);
+    const start = performance.now();
+    model.run(batch);
+    return (performance.now() - start) / 1000 / rows;
+  } catch {
+    return undefined;
+  }
+}
+
+function neutralFeeds(inputs: readonly (DeclaredTensor | TensorSpec)[], rows: number): Map<string, Tensor> | undefined {
   const feeds = new Map<string, Tensor>();
   for (const { name, type, shape = [null, null] } of inputs) {
     const dims = shape.map((extent, i) => extent ?? (i === 0 ? rows : 1));

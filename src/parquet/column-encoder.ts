@@ -209,7 +209,7 @@ function page(
   return { bytes: Buffer.concat([head, compressed]), uncompressed: head.length + body.length };
 }
 
-/** Least and greatest of all pages; none where a page has values and no bounds, or the bounds could not be compared. */
+/** Least and greatest of all values. */
 function statistics(pages: readonly Page[], values: StoredValues): ThriftStruct {
   const nulls = pages.reduce((sum, each) => sum + each.nulls, 0);
   const bounds = values.bounds(0, values.length);

@@ -104,7 +104,8 @@ function copyWork(
         side = 'destination';
         for (let done = 0; done < read;) done += nodeFs.writeSync(output, block, done, read - done, position + done);
         unsynced += read;
-        if (unsynced >= syncEvery) startSync(output);
+        // One at a time: the threads that wait for the disk are the ones that all other files are read and written by.
+        if (unsynced >= syncEvery && syncing === 0) startSync(output);
       }
       hash.update(block.subarray(0, read));
       position += read;

@@ -94,7 +94,8 @@ class Execution {
   readonly #timings: Record<string, number> = {};
   readonly #hash: string;
   readonly #places: Places;
-  readonly #workers: number;
+  /** Known once the run has begun. */
+  #workers = 1;
   #database: Promise<Database> | undefined;
 
   readonly #plan: Plan;
@@ -110,7 +111,6 @@ class Execution {
 
     this.#hash = planHash(plan);
     this.#places = placesOf(plan.sink.path, this.#hash);
-    this.#workers = workerCount(plan, options.workers);
   }
 
   async execute(): Promise<RunSummary> {
@@ -151,6 +151,7 @@ class Execution {
     const { staging } = this.#places;
     await clearStaging(this.#places, this.#options.fresh === true);
     for (const folder of [staging.shards, staging.output, staging.work, staging.spill]) await makeFolder(folder);
+    this.#workers = await workerCount(plan, this.#options.workers);
     const results = await finishedShards(plan, this.#hash, staging.shards);
     const resumedRows = sum([...results.values()], ({ counts }) => counts.rows);
     this.#emit({

@@ -101,7 +101,7 @@ export class BatchReader {
     const fields = columns.map((column, i) => new Field(column.name, this.#types[i]!, true));
     this.schema = new Schema(fields);
     this.#numbers = this.#types.map((type) => new Data(type, 0, 0, 0, [undefined, NO_BITMAP, NO_BITMAP] as never));
-    this.#row = new Data(new Struct(fields), 0, 0, 0, undefined, [...this.#numbers]) as Data<Struct>;
+    this.#row = new Data(new Struct(fields), 0, 0, 0, undefined, [...this.#numbers]);
     this.#batch = recordBatch(this.schema, this.#row);
   }
 
@@ -112,7 +112,7 @@ export class BatchReader {
   read(chunk: RawChunk): RecordBatch {
     const binding = this.#binding;
     const rows = binding.data_chunk_get_size(chunk);
-    const children = this.#row.children as Data[];
+    const children = this.#row.children;
     for (const [i, column] of this.#columns.entries()) {
       const vector = binding.data_chunk_get_vector(chunk, i);
       const type = this.#types[i]!;

@@ -76,6 +76,10 @@ async function lockDown(options: DatabaseOptions): Promise<string[]> {
   }
   const list = (paths: readonly string[]): string => `[${paths.map(quoteString).join(', ')}]`;
   return [
+    // A file is scanned shard by shard, and its footer need not be read and parsed for each. Loading what is built in makes
+    // the setting known.
+    'LOAD parquet',
+    'SET GLOBAL parquet_metadata_cache = true',
     // In this order: a new folder takes the limit back to its default, 90 % of the disk.
     `SET temp_directory = ${quoteString(options.spillDirectory)}`,
     `SET max_temp_directory_size = '${bytes(options.spillLimit ?? 16 * options.memoryLimit)}'`,

@@ -5,7 +5,7 @@
  *     columnChunk(metadata), rowGroup(…), serializeFooter(tree)      structs of a footer, and its bytes
  *     writeIndexes(appender, groups)                                 the two sections of a page index
  */
-import type { Appender, RangeReader } from './blocks.js';
+import type { Appender } from './blocks.js';
 import { CHUNK, COLUMN, MAGIC, OFFSET_INDEX, PAGE_LOCATION, ROW_GROUP } from './format.js';
 import type { ByteRange } from './footer.js';
 import { THRIFT, ThriftList, ThriftStruct } from './thrift.js';
@@ -101,10 +101,15 @@ export function serializeFooter(tree: ThriftStruct): Buffer {
   return Buffer.concat([footer, end]);
 }
 
+/** Gives bytes by their place in a file; a view that holds until the next read. */
+export interface ByteReader {
+  read(offset: number, length: number): Promise<Buffer>;
+}
+
 /** A `ColumnChunk` of a file that is being written, and where its page index is read from; without a reader it has none. */
 export interface IndexedChunk {
   readonly tree: ThriftStruct;
-  readonly reader?: RangeReader;
+  readonly reader?: ByteReader;
   readonly columnIndex?: ByteRange;
   readonly offsetIndex?: ByteRange;
   /** How far its pages were moved from where the offset index has them. */

@@ -2,7 +2,9 @@
  * Appends columns to a Parquet file without touching the others.
  *
  *     planSplice(footer, columns): { prefixBytes }                              what is copied as it is
- *     finishSplice({ source, destination, scores, columns, metadata, hash? }): Promise<{ bytes, rows }>
+ *     Splice.begin({ source, destination, columns, metadata, hash? }): Promise<Splice>      on a copy of that
+ *       .add(scores): Promise<void>                                                         one scores file after the other
+ *       .finish(): Promise<{ bytes, rows }>, .close()
  *     spliceFile({ source, destination, scores, columns, metadata }): Promise<{ bytes, sha256 }>      copy and finish at once
  *
  * The new file:
@@ -35,8 +37,6 @@ export interface SpliceOptions {
   readonly source: Footer;
   /** Holds the first `prefixBytes` of the source; what lies behind them is cut off. */
   readonly destination: string;
-  /** Scores files whose row groups, taken together in this order, are those of the source. */
-  readonly scores: readonly string[];
   /** Columns of the scores files to append, in order. */
   readonly columns: readonly string[];
   /** Key-value metadata to add; a key that is there already is replaced. */
@@ -97,30 +97,37 @@ export async function openScores(
   paths: readonly string[],
   opened: FileHandle[],
 ): Promise<readonly ScoresGroup[]> {
-  // Side by side: each waits for the disk more often than it computes.
-  const files = await Promise.all(
-    paths.map(async (path): Promise<OpenScores> => {
-      const scores = await readScoresFile(path);
-      const handle = await openForReading(path);
-      opened.push(handle);
-      return { ...scores, handle, reader: new RangeReader(handle, path, scores.footer.start) };
-    }),
-  );
-  const groups = files.flatMap((file) => file.rowGroups.map((group): ScoresGroup => ({ ...group, file })));
-  const rows = (list: readonly { readonly rows: number }[]): string =>
-    `${list.reduce((sum, group) => sum + group.rows, 0)} rows in ${list.length} row groups`;
-  const differs = Array.from({ length: Math.max(groups.length, source.rowGroups.length) }, (_, index) => index).find(
+  const groups: ScoresGroup[] = [];
+  for (const path of paths) {
+    const file = await openScoresFile(path);
+    opened.push(file.handle);
+    groups.push(...file.rowGroups.map((group) => ({ ...group, file })));
+  }
+  checkRows(source, groups, true);
+  return groups;
+}
+
+async function openScoresFile(path: string): Promise<OpenScores> {
+  const scores = await readScoresFile(path);
+  const handle = await openForReading(path);
+  return { ...scores, handle, reader: new RangeReader(handle, path, scores.footer.start) };
+}
+
+/** @param complete whether no more row groups follow. @throws ColonnadeError `LEDGER_UNBALANCED` */
+function checkRows(source: Footer, groups: readonly { readonly rows: number }[], complete: boolean): void {
+  const count = complete ? Math.max(groups.length, source.rowGroups.length) : groups.length;
+  const differs = Array.from({ length: count }, (_, index) => index).find(
     (index) => groups[index]?.rows !== source.rowGroups[index]?.rows,
   );
-  if (differs !== undefined) {
-    throw new ColonnadeError(
-      'LEDGER_UNBALANCED',
-      `${source.path}: row group ${differs} has ${source.rowGroups[differs]?.rows ?? 'no'} rows, its scores have ${groups[differs]?.rows ?? 'none'} ` +
-        `(the file: ${rows(source.rowGroups)}; the scores: ${rows(groups)})`,
-      { phase: 'sink', hint: 'run it again with --fresh; if it stays, report it' },
-    );
-  }
-  return groups;
+  if (differs === undefined) return;
+  const rows = (list: readonly { readonly rows: number }[]): string =>
+    `${list.reduce((sum, group) => sum + group.rows, 0)} rows in ${list.length} row groups`;
+  throw new ColonnadeError(
+    'LEDGER_UNBALANCED',
+    `${source.path}: row group ${differs} has ${source.rowGroups[differs]?.rows ?? 'no'} rows, its scores have ${groups[differs]?.rows ?? 'none'} ` +
+      `(the file: ${rows(source.rowGroups)}; the scores: ${rows(groups)})`,
+    { phase: 'sink', hint: 'run it again with --fresh; if it stays, report it' },
+  );
 }
 
 /** The columns of the scores that are wanted, in that order. */
@@ -136,56 +143,97 @@ export function pickColumns(first: ScoresFile, names: readonly string[]): readon
   });
 }
 
-/** The schema of scores where there is no file to take it from, for a source without row groups, is that of the first file. */
-async function scoresSchema(
-  groups: readonly ScoresGroup[],
-  paths: readonly string[],
-  source: Footer,
-): Promise<ScoresFile> {
-  const first = groups[0]?.file;
-  if (first !== undefined) return first;
-  const [path] = paths;
-  if (path !== undefined) return readScoresFile(path);
-  throw new ColonnadeError('INTERNAL', `${source.path}: no scores file was given to splice from`, { phase: 'sink' });
-}
-
 /**
- * Appends to a copy of the source's prefix what makes it the new file, waits for the disk, and reads its footer again.
+ * Appends to a copy of the source's prefix what makes it the new file. `begin`, then `add` for every scores file in order,
+ * as soon as it is there, then `finish`; `close` in any case. One call at a time.
  *
  * Memory: blocks of some MB and the metadata, whatever the size of the columns.
- *
- * @throws ColonnadeError as {@link planSplice}; `LEDGER_UNBALANCED` where rows of scores and source differ; `DISK_FULL`,
- * `OUTPUT_NOT_WRITABLE`, `IO_FAILED`.
  */
-export async function finishSplice(options: SpliceOptions): Promise<{ readonly bytes: number; readonly rows: number }> {
-  const { source, destination, columns, hash } = options;
-  const { prefixBytes } = planSplice(source, columns);
-  const opened: FileHandle[] = [];
-  try {
-    const groups = await openScores(source, options.scores, opened);
-    const schema = await scoresSchema(groups, options.scores, source);
-    const target = await openPrefix(destination, prefixBytes);
-    opened.push(target);
-    const appender = new Appender(target, destination, prefixBytes, hash);
-    const indexed = await appendChunks(
-      source,
-      groups,
-      columns,
-      appender,
-      new RangeReader(target, destination, prefixBytes),
-    );
-    const chunks = source.pageIndex
-      ? await writeIndexes(appender, indexed)
-      : indexed.map((group) => group.map(({ tree }) => tree));
-    const footer = splicedFooter(source, chunks, pickColumns(schema, columns), schema, options.metadata);
-    await appender.write(serializeFooter(footer));
-    await appender.sync();
-  } finally {
-    for (const handle of opened) await handle.close();
+export class Splice {
+  readonly #options: SpliceOptions;
+  readonly #target: FileHandle;
+  readonly #appender: Appender;
+  readonly #sourceReader: RangeReader;
+  /** All chunks of the row groups so far, old ones first in each. */
+  readonly #groups: { readonly rows: number; readonly chunks: readonly IndexedChunk[] }[] = [];
+  /** Of the first scores file: the others have the same columns. */
+  #schema: ScoresFile | undefined;
+
+  private constructor(options: SpliceOptions, prefixBytes: number, target: FileHandle) {
+    const { destination, hash } = options;
+    this.#options = options;
+    this.#target = target;
+    this.#appender = new Appender(target, destination, prefixBytes, hash);
+    this.#sourceReader = new RangeReader(target, destination, prefixBytes);
   }
-  // Counted by reading what was written, not taken from what was meant to be.
-  const { size, rows } = await readFooter(destination);
-  return { bytes: size, rows };
+
+  /** @throws ColonnadeError as {@link planSplice}; `IO_FAILED` where the copy is shorter than the prefix. */
+  static async begin(options: SpliceOptions): Promise<Splice> {
+    const { prefixBytes } = planSplice(options.source, options.columns);
+    return new Splice(options, prefixBytes, await openPrefix(options.destination, prefixBytes));
+  }
+
+  /**
+   * Copies the pages of the new columns, for the row groups that follow.
+   * @throws ColonnadeError `LEDGER_UNBALANCED` where rows of scores and source differ; `DISK_FULL`, `IO_FAILED`.
+   */
+  async add(scores: string): Promise<void> {
+    const { source, columns } = this.#options;
+    const file = await openScoresFile(scores);
+    try {
+      this.#schema ??= file;
+      checkRows(source, [...this.#groups, ...file.rowGroups], false);
+      for (const group of file.rowGroups) {
+        const old = source.rowGroups[this.#groups.length]?.chunks ?? [];
+        const chunks: IndexedChunk[] = old.map((chunk) => ({ ...chunk, reader: this.#sourceReader, delta: 0 }));
+        for (const name of columns) {
+          const chunk = await appendChunk({ ...group, file }, name, source.columnOrders, this.#appender);
+          chunks.push(source.pageIndex ? await withIndexInMemory(chunk) : chunk);
+        }
+        this.#groups.push({ rows: group.rows, chunks });
+      }
+    } finally {
+      await file.handle.close();
+    }
+  }
+
+  /**
+   * Writes indexes and footer, waits for the disk, and reads the footer again.
+   * @throws ColonnadeError `LEDGER_UNBALANCED` where scores are missing; `DISK_FULL`, `IO_FAILED`.
+   */
+  async finish(): Promise<{ readonly bytes: number; readonly rows: number }> {
+    const { source, destination, columns, metadata } = this.#options;
+    checkRows(source, this.#groups, true);
+    const schema = this.#schema;
+    if (schema === undefined)
+      throw new ColonnadeError('INTERNAL', `${source.path}: no scores file was given to splice from`, {
+        phase: 'sink',
+      });
+    const indexed = this.#groups.map(({ chunks }) => chunks);
+    const chunks = source.pageIndex
+      ? await writeIndexes(this.#appender, indexed)
+      : indexed.map((group) => group.map(({ tree }) => tree));
+    const footer = splicedFooter(source, chunks, pickColumns(schema, columns), schema, metadata);
+    await this.#appender.write(serializeFooter(footer));
+    await this.#appender.sync();
+    // Counted by reading what was written, not taken from what was meant to be.
+    const { size, rows } = await readFooter(destination);
+    return { bytes: size, rows };
+  }
+
+  async close(): Promise<void> {
+    await this.#target.close();
+  }
+}
+
+/** The chunk with the bytes of its page index: its file will be closed by the time they are written. */
+async function withIndexInMemory(chunk: IndexedChunk): Promise<IndexedChunk> {
+  const { reader, columnIndex, offsetIndex } = chunk;
+  if (reader === undefined) return chunk;
+  const known = new Map<number, Buffer>();
+  for (const range of [columnIndex, offsetIndex])
+    if (range !== undefined) known.set(range.offset, Buffer.from(await reader.read(range.offset, range.length)));
+  return { ...chunk, reader: { read: (offset) => Promise.resolve(known.get(offset) ?? Buffer.alloc(0)) } };
 }
 
 async function openPrefix(path: string, bytes: number): Promise<FileHandle> {
@@ -205,24 +253,6 @@ async function openPrefix(path: string, bytes: number): Promise<FileHandle> {
     await handle?.close();
     throw systemError(error, 'sink', 'opening', path);
   }
-}
-
-/** Copies the pages of the new columns, and gives all chunks, old ones first in each row group. */
-async function appendChunks(
-  source: Footer,
-  groups: readonly ScoresGroup[],
-  columns: readonly string[],
-  appender: Appender,
-  sourceReader: RangeReader,
-): Promise<IndexedChunk[][]> {
-  const result: IndexedChunk[][] = [];
-  for (const [index, group] of groups.entries()) {
-    const old = source.rowGroups[index]?.chunks ?? [];
-    const chunks: IndexedChunk[] = old.map((chunk) => ({ ...chunk, reader: sourceReader, delta: 0 }));
-    for (const name of columns) chunks.push(await appendChunk(group, name, source.columnOrders, appender));
-    result.push(chunks);
-  }
-  return result;
 }
 
 /** Copies the pages of one chunk of scores. @param ordered false where the file does not say how minima are ordered: then there are none. */
@@ -348,14 +378,24 @@ function splicedArrowSchema(base64: string, columns: readonly ScoresColumn[], sc
 
 /** Copies the source and appends to the copy. `destination` is created, or written over. */
 export async function spliceFile(
-  options: Omit<SpliceOptions, 'source' | 'hash'> & { readonly source: string | Footer },
+  options: Omit<SpliceOptions, 'source' | 'hash'> & {
+    readonly source: string | Footer;
+    /** Scores files whose row groups, taken together in this order, are those of the source. */
+    readonly scores: readonly string[];
+  },
 ): Promise<{ readonly bytes: number; readonly sha256: string }> {
   const source = typeof options.source === 'string' ? await readFooter(options.source) : options.source;
   const { prefixBytes } = planSplice(source, options.columns);
   const copy = startCopy({ source: source.path, destination: options.destination, bytes: prefixBytes });
   try {
     await copy.copied;
-    await finishSplice({ ...options, source });
+    const splice = await Splice.begin({ ...options, source });
+    try {
+      for (const scores of options.scores) await splice.add(scores);
+      await splice.finish();
+    } finally {
+      await splice.close();
+    }
     return await copy.digest();
   } finally {
     await copy.abort();

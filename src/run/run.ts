@@ -24,6 +24,7 @@ import { syncTree, writeSuccess } from '../commit/stage.js';
 import { ColonnadeError, messageOf } from '../errors.js';
 import type { Plan } from '../plan/plan.js';
 import { openSink } from '../sink/open.js';
+import type { Sink } from '../sink/sink.js';
 import { writeQuarantine } from '../sink/quarantine.js';
 import { openDatabase, type Database } from '../source/database.js';
 import { EventQueue } from './event-queue.js';
@@ -172,7 +173,7 @@ class Execution {
     });
     try {
       sink.begin();
-      const written = await this.#score(results, (file) => sink.addFile(file, this.#scoresOf(file.index)));
+      const written = await this.#score(results, sink);
       this.#lap('score');
       this.#emit({ type: 'phase', phase: 'writing' });
       const outputs = await sink.finish();
@@ -250,10 +251,7 @@ class Execution {
   }
 
   /** Scores what is not scored yet; gives each file to the sink once all its shards are. */
-  async #score(
-    results: Map<number, ShardResult>,
-    addFile: (file: Plan['files'][number]) => Promise<number | null>,
-  ): Promise<Map<number, number | null>> {
+  async #score(results: Map<number, ShardResult>, sink: Sink): Promise<Map<number, number | null>> {
     const plan = this.#plan;
     const options = this.#options;
     this.#emit({ type: 'phase', phase: 'scoring' });
@@ -262,30 +260,43 @@ class Execution {
       sum([...results.values()], ({ counts }) => counts.rows),
     );
     const invalid = new InvalidRows(plan);
-    const left = plan.files.map(
-      (file) => plan.shards.filter((shard) => shard.file === file.index && !results.has(shard.index)).length,
-    );
+    const shardsOf = plan.files.map((file) => plan.shards.filter((shard) => shard.file === file.index));
+    /** Shards of each file that the sink was given. */
+    const given = plan.files.map(() => 0);
     const written = new Map<number, number | null>();
-    // One file at a time goes to the sink, while the workers go on.
+    // One shard or file at a time goes to the sink, while the workers go on.
     let sinking = Promise.resolve();
     let sinkFailure: Error | undefined;
     const stop = new AbortController();
     const signal = options.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, options.signal]);
-    const sink = (index: number): void => {
+    const inTurn = (work: () => Promise<void> | undefined): void => {
       sinking = sinking
-        .then(async () => {
-          if (signal.aborted) return;
-          written.set(index, await addFile(plan.files[index]!));
-        })
+        .then(() => (signal.aborted ? undefined : work()))
         .catch((error: unknown) => {
           sinkFailure ??= error instanceof Error ? error : new Error(String(error));
           stop.abort(error);
         });
     };
+    /** Gives the sink what has become the next of a file. */
+    const offer = (index: number): void => {
+      const file = plan.files[index]!;
+      const shards = shardsOf[index]!;
+      for (
+        let shard = shards[given[index]!];
+        shard !== undefined && results.has(shard.index);
+        shard = shards[given[index]!]
+      ) {
+        const { scores } = shardFiles(this.#places.staging.shards, shard.index);
+        inTurn(() => sink.addShard?.(file, scores));
+        given[index]! += 1;
+        if (given[index] === shards.length)
+          inTurn(async () => {
+            written.set(index, await sink.addFile(file, this.#scoresOf(index)));
+          });
+      }
+    };
     for (const result of results.values()) invalid.add(result.counts);
-    left.forEach((shards, file) => {
-      if (shards === 0) sink(file);
-    });
+    for (const { index } of plan.files) offer(index);
     const report = (shard: number, rows: number): void => {
       const reading = meter.update(shard, rows);
       if (reading !== undefined) this.#emit({ type: 'progress', ...reading });
@@ -303,9 +314,7 @@ class Execution {
             results.set(result.shard, result);
             report(result.shard, result.counts.rows);
             invalid.add(result.counts);
-            const { file } = plan.shards[result.shard]!;
-            left[file]! -= 1;
-            if (left[file] === 0) sink(file);
+            offer(plan.shards[result.shard]!.file);
           },
           onRetry: (shard, attempt, delayMs, error) =>
             this.#emit({ type: 'retry', shard, attempt, delayMs, error: error.toJSON() }),

@@ -1,14 +1,14 @@
 /**
  * `append`: the same files with the new columns spliced in.
  *
- * What is taken over as it is gets copied beside the scoring, file by file and a few files ahead, so that when the
- * scores of a file are there only they have to be appended.
+ * What is taken over as it is gets copied beside the scoring, file by file and a few files ahead, and the scores are
+ * appended shard by shard: when the last one is there, little more than the footer is left to write.
  */
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { startCopy, type StartedCopy } from '../parquet/copy.js';
 import { readFooter, type Footer } from '../parquet/footer.js';
-import { finishSplice, planSplice } from '../parquet/splice.js';
+import { planSplice, Splice } from '../parquet/splice.js';
 import type { PlannedFile } from '../plan/plan.js';
 import { systemError } from '../system-errors.js';
 import type { Sink, SinkContext, StagedFile } from './sink.js';
@@ -24,6 +24,7 @@ interface PreparedFile {
 export class AppendSink implements Sink {
   readonly #context: SinkContext;
   readonly #prepared = new Map<number, Promise<PreparedFile>>();
+  readonly #splices = new Map<number, Splice>();
   readonly #staged = new Map<number, StagedFile>();
   /** Called when a file is complete, so that the next copy can begin. */
   #onRoom: (() => void) | undefined;
@@ -38,22 +39,35 @@ export class AppendSink implements Sink {
     this.#copyAhead().catch(() => undefined);
   }
 
-  async addFile(file: PlannedFile, scores: readonly string[]): Promise<number> {
-    const { plan, metadata, output } = this.#context;
-    const { source, copy } = await this.#prepare(file);
-    await copy.copied;
-    const { rows } = await finishSplice({
-      source,
-      destination: join(output, file.relativePath),
-      scores,
-      columns: plan.outputs.map(({ name }) => name),
-      metadata,
-    });
+  async addShard(file: PlannedFile, scores: string): Promise<void> {
+    await (await this.#spliceOf(file)).add(scores);
+  }
+
+  async addFile(file: PlannedFile): Promise<number> {
+    const { copy } = await this.#prepare(file);
+    const splice = await this.#spliceOf(file);
+    const { rows } = await splice.finish();
+    this.#splices.delete(file.index);
+    await splice.close();
     const { bytes, sha256 } = await copy.digest();
     this.#prepared.delete(file.index);
     this.#staged.set(file.index, { path: file.relativePath, rows, bytes, sha256 });
     this.#onRoom?.();
     return rows;
+  }
+
+  /** The splice of a file, begun when its copy is there. */
+  async #spliceOf(file: PlannedFile): Promise<Splice> {
+    let splice = this.#splices.get(file.index);
+    if (splice === undefined) {
+      const { plan, metadata, output } = this.#context;
+      const { source, copy } = await this.#prepare(file);
+      await copy.copied;
+      const columns = plan.outputs.map(({ name }) => name);
+      splice = await Splice.begin({ source, destination: join(output, file.relativePath), columns, metadata });
+      this.#splices.set(file.index, splice);
+    }
+    return splice;
   }
 
   finish(): Promise<readonly StagedFile[]> {
@@ -63,6 +77,7 @@ export class AppendSink implements Sink {
   async abort(): Promise<void> {
     this.#aborted = true;
     this.#onRoom?.();
+    for (const splice of this.#splices.values()) await splice.close();
     for (const prepared of this.#prepared.values()) {
       const { copy } = await prepared.catch(() => ({ copy: undefined }));
       await copy?.abort();

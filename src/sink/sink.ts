@@ -27,12 +27,17 @@ export interface SinkContext {
 
 /**
  * Writes the output of a run into staging. `begin` is called once before scoring, `addFile` once for every file when
- * all its shards are scored, one call at a time and in any order; `finish` once after the last. After a failure of any
+ * all its shards are scored, in any order; one call of `addShard` or `addFile` at a time; `finish` once after the last. After a failure of any
  * of them, or of the run, `abort` is called and nothing else.
  */
 export interface Sink {
   /** Starts what needs no scores and goes on beside the scoring. Returns at once. */
   begin(): void;
+  /**
+   * Takes the scores of a shard ahead of `addFile`, beside the scoring: called once for each shard of a file, in their
+   * order, as soon as it and those before it are there. A sink that can do nothing with a part of a file leaves it out.
+   */
+  addShard?(file: PlannedFile, scores: string): Promise<void>;
   /**
    * @param scores the scores files of the file's shards, in order.
    * @returns rows written for this file; null where the sink writes all files together in `finish`.

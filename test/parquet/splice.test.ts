@@ -10,7 +10,7 @@ import { keyValue, readFooter } from '../../src/parquet/footer.js';
 import { COLUMN, ELEMENT, FILE, STATISTICS } from '../../src/parquet/format.js';
 import { projectFile } from '../../src/parquet/project.js';
 import { ScoresWriter } from '../../src/parquet/scores.js';
-import { finishSplice, planSplice, spliceFile } from '../../src/parquet/splice.js';
+import { planSplice, Splice, spliceFile, type SpliceOptions } from '../../src/parquet/splice.js';
 import { THRIFT, ThriftList } from '../../src/parquet/thrift.js';
 import { sameColumnChunks } from '../../src/parquet/verify.js';
 import { openWorkshop, type Workshop } from './duckdb.js';
@@ -206,6 +206,16 @@ describe('a spliced file', () => {
   }, 60_000);
 });
 
+async function spliced(options: SpliceOptions, scores: readonly string[]): Promise<{ bytes: number; rows: number }> {
+  const splice = await Splice.begin(options);
+  try {
+    for (const path of scores) await splice.add(path);
+    return await splice.finish();
+  } finally {
+    await splice.close();
+  }
+}
+
 describe('splicing', () => {
   it('can be finished on a copy that was made elsewhere, with a hash that goes on', async () => {
     const path = await shop.parquet('elsewhere.parquet', 'select i from range(5000) t(i)');
@@ -215,22 +225,14 @@ describe('splicing', () => {
     await copyFile(path, destination);
     const hash = createHash('sha256').update((await readFile(path)).subarray(0, prefixBytes));
     const scores = await writeScores(source, shop.path('elsewhere.scores'));
-    const { bytes } = await finishSplice({
-      source,
-      destination,
-      scores,
-      columns: SCORE_COLUMNS,
-      metadata: METADATA,
-      hash,
-    });
+    const options = { source, destination, columns: SCORE_COLUMNS, metadata: METADATA };
+    const { bytes } = await spliced({ ...options, hash }, scores);
     const written = await readFile(destination);
     expect(bytes).toBe(written.length);
     expect(hash.digest('hex')).toBe(createHash('sha256').update(written).digest('hex'));
     expect(await differences(path, destination)).toBe(0);
     await truncate(destination, 100);
-    expect(
-      await codeOf(finishSplice({ source, destination, scores, columns: SCORE_COLUMNS, metadata: METADATA })),
-    ).toBe('IO_FAILED');
+    expect(await codeOf(spliced(options, scores))).toBe('IO_FAILED');
   });
 
   it('is refused when a name exists, compared without case', async () => {

@@ -2,7 +2,7 @@
 
 wall_s    from just before the start of the process to its exit
 cpu_s     user and system time of the process and of all its descendants (they are adopted, where the system can)
-peak_rss  bytes: the highest sum of the resident sets of the process and its descendants. Sampled every 20 ms where
+peak_rss  bytes: the highest sum of the resident sets of the process and its descendants. Sampled every 50 ms where
           there is a /proc, and never less than the peak that the kernel noted for the largest single process.
           Pages shared between processes, and pages of files that a process maps, count for each.
 peak_anon bytes: the same sum without pages of files and shared memory; 0 where there is no /proc
@@ -19,9 +19,9 @@ import tempfile
 import threading
 import time
 
-SAMPLE_S = 0.02
+SAMPLE_S = 0.05
 #: The tree of processes is walked anew every so many samples; in between only the known ones are read.
-SAMPLES_PER_WALK = 5
+SAMPLES_PER_WALK = 4
 PAGE = os.sysconf("SC_PAGE_SIZE")
 PR_SET_CHILD_SUBREAPER = 36
 

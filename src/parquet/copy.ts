@@ -69,7 +69,9 @@ function copyWork(
   job: CopyJob,
   post: (message: Message) => void,
 ): { digest: () => void; close: () => void } {
-  const block = Buffer.allocUnsafeSlow(4194304);
+  // Fits the processor's cache, between reading, hashing and writing. Larger writes make Linux cache the file in pages of
+  // 2 MB, which virtual machines often have to ask their host for: 0.1 s became 0.8 s for 363 MB.
+  const block = Buffer.allocUnsafeSlow(262144);
   const syncEvery = 67108864;
   const hash = nodeCrypto.createHash('sha256');
   let side: 'source' | 'destination' = 'source';

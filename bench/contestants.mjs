@@ -28,7 +28,7 @@ export const colonnade = {
   scores: true,
   command: ({ table, source, output }) => [
     process.execPath,
-    path.join(bench, '../dist/cli/main.js'),
+    path.join(bench, '../dist/bin/colonnade.js'),
     'run',
     path.join(bench, 'pipelines', `${table}.yaml`),
     '--var',

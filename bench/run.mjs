@@ -89,8 +89,8 @@ function options() {
 }
 
 const settings = options();
-if (!existsSync(path.join(bench, '../dist/cli/main.js'))) {
-  console.error('dist/cli/main.js is not there: build first, with "npm run build"');
+if (!existsSync(path.join(bench, '../dist/bin/colonnade.js'))) {
+  console.error('dist/bin/colonnade.js is not there: build first, with "npm run build"');
   process.exit(1);
 }
 mkdirSync(work, { recursive: true });

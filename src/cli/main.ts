@@ -2,4 +2,5 @@
 /** The `colonnade` program: the one place that reads the command line, the environment and signals. */
 import { runCommandLine } from './command-line.js';
 
-await runCommandLine(process);
+// Never rejects: what goes wrong is told, and becomes the exit status.
+void runCommandLine(process);

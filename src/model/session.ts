@@ -3,6 +3,7 @@
  * alone takes longer than the start of the whole program.
  */
 import { createRequire } from 'node:module';
+import type * as Ort from 'onnxruntime-node';
 import type { OnnxValue, Tensor as OrtTensor, TensorConstructor } from 'onnxruntime-node';
 import type * as OrtBinding from 'onnxruntime-node/dist/binding.js';
 import { ColonnadeError } from '../errors.js';
@@ -149,7 +150,7 @@ class OrtSession {
     externalData: readonly { path: string; data: Uint8Array }[],
     { threads = 1, outputs }: OpenOptions,
   ): Promise<OrtSession> {
-    const ort = await import('onnxruntime-node');
+    const ort = here('onnxruntime-node') as typeof Ort;
     // Every failure is thrown as well; its log would only disturb the program's own lines on stderr.
     ort.env.logLevel = 'fatal';
     const { binding, initOrt } = here('onnxruntime-node/dist/binding.js') as typeof OrtBinding;

@@ -7,6 +7,7 @@
  *       .column(field, vector): EncodedChunk
  *       .schema(fields): EncodedSchema
  */
+import { createRequire } from 'node:module';
 import {
   Field,
   List,
@@ -36,9 +37,11 @@ function fieldOf(name: string, type: DataType): Field {
 
 type ParquetWasm = typeof import('parquet-wasm');
 
+const here = createRequire(import.meta.url);
+
 /** Compiles the WebAssembly, at the first call. */
-export async function loadWasmEncoder(compression: Compression): Promise<WasmEncoder> {
-  return new WasmEncoder(await import('parquet-wasm'), compression);
+export function loadWasmEncoder(compression: Compression): Promise<WasmEncoder> {
+  return Promise.resolve(new WasmEncoder(here('parquet-wasm') as ParquetWasm, compression));
 }
 
 /** Rows looked at to guess whether a dictionary pays, and the distinct values among them at which it no longer does. */

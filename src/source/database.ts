@@ -56,7 +56,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       partitioned_write_max_open_files: '1000',
     });
     const connection = await instance.connect();
-    for (const statement of await lockDown(options)) await connection.run(statement);
+    await connection.run((await lockDown(options)).join('; '));
     return new OpenDatabase(instance, connection);
   } catch (error) {
     throw duckdbError(error);
@@ -65,15 +65,16 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
 
 /** The order counts: paths can be allowed only before external access is off, and nothing after the lock. */
 async function lockDown(options: DatabaseOptions): Promise<string[]> {
-  const files: string[] = [];
-  const folders = [...options.writable];
-  for (const path of options.readable) {
-    const folder = await stat(path).then(
-      (entry) => entry.isDirectory(),
-      () => false,
-    );
-    (folder ? folders : files).push(path);
-  }
+  const isFolder = await Promise.all(
+    options.readable.map((path) =>
+      stat(path).then(
+        (entry) => entry.isDirectory(),
+        () => false,
+      ),
+    ),
+  );
+  const files = options.readable.filter((_, i) => !isFolder[i]!);
+  const folders = [...options.writable, ...options.readable.filter((_, i) => isFolder[i]!)];
   const list = (paths: readonly string[]): string => `[${paths.map(quoteString).join(', ')}]`;
   return [
     // A file is scanned shard by shard, and its footer need not be read and parsed for each. Loading what is built in makes

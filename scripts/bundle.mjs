@@ -1,0 +1,58 @@
+/**
+ * Bundles the programs of the package into `dist/bin`, with their compiled code: read and compiled from some 400 files of
+ * dependencies they take three times as long to start. Native and WebAssembly packages stay outside, they load files from
+ * where they lie. The library (`dist/index.js`) is not bundled. Run by `npm run build`, once `dist` is there.
+ */
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'rolldown';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const bin = path.join(root, 'dist/bin');
+
+rmSync(bin, { recursive: true, force: true });
+await build({
+  input: path.join(root, 'dist/programs.js'),
+  platform: 'node',
+  external: [/^@duckdb\/node-bindings/, /^onnxruntime-/, /^parquet-wasm/],
+  // yargs asks for it where a configuration extends another, which ours does not have.
+  transform: { define: { 'import.meta.resolve': 'undefined' } },
+  logLevel: 'warn',
+  output: { file: path.join(bin, 'programs.cjs'), format: 'cjs', codeSplitting: false },
+});
+copyFileSync(path.join(root, 'scripts/launch.cjs'), path.join(bin, 'launch.cjs'));
+for (const name of ['colonnade', 'worker-process']) {
+  const shebang = name === 'colonnade' ? '#!/usr/bin/env node\n' : '';
+  writeFileSync(path.join(bin, `${name}.js`), `${shebang}import launch from './launch.cjs';\n\nlaunch('${name}');\n`, {
+    mode: 0o755,
+  });
+}
+
+// What a run calls is compiled by running one; V8 then gives the compiled code of all that was called.
+const folder = mkdtempSync(path.join(tmpdir(), 'colonnade-build-'));
+try {
+  const pipeline = path.join(folder, 'pipeline.json');
+  writeFileSync(
+    pipeline,
+    JSON.stringify({
+      version: 1,
+      source: { path: path.join(root, 'data/customers') },
+      features: ['age', 'income', 'num_transactions', 'tenure_months', 'days_since_login', 'support_calls'],
+      model: { path: path.join(root, 'models/churn_logistic.onnx') },
+      outputs: { churn_probability: { from: 'output_probability', class: 1 } },
+      sink: { mode: 'append', path: path.join(folder, 'out') },
+    }),
+  );
+  const code = `
+    const { script, compiled } = require('./launch.cjs')('colonnade');
+    process.on('exit', () => require('node:fs').writeFileSync(compiled, script.createCachedData()));`;
+  execFileSync(process.execPath, ['-e', code, 'colonnade', 'run', pipeline, '--json', '--quiet'], {
+    cwd: bin,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}

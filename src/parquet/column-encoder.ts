@@ -2,7 +2,7 @@
  * Encodes the rows of one scalar column as a Parquet column chunk: data pages V1, PLAIN or dictionary, NULLs as definition
  * levels, statistics without NaN, a page index.
  *
- *     encodeColumn(name, column, compression): EncodedChunk
+ *     new ColumnEncoder(compression).encode(name, column): EncodedChunk
  *
  * @see https://github.com/apache/parquet-format/blob/master/README.md
  */
@@ -22,19 +22,13 @@ import {
   STATISTICS,
 } from './format.js';
 import { bitWidth, encodeHybrid } from './hybrid.js';
-import { compressSnappy } from './snappy.js';
+import { compressSnappy, snappyBound } from './snappy.js';
 import { THRIFT, ThriftList, ThriftStruct, thriftText, type ThriftField, type ThriftValue } from './thrift.js';
 import { serializeThrift } from './thrift-compact.js';
 import { MOST_DISTINCT, type Bounds, type StoredColumn, type StoredValues } from './values.js';
 
 /** Codecs that pages are compressed with here. */
 export type PageCompression = 'none' | 'snappy' | 'gzip';
-
-const COMPRESS: Readonly<Record<PageCompression, (bytes: Uint8Array) => Uint8Array>> = {
-  none: (bytes) => bytes,
-  snappy: compressSnappy,
-  gzip: (bytes) => gzipSync(bytes),
-};
 
 /** Rows of a page: small enough that skipping by page index pays, as with other writers. */
 const PAGE_ROWS = 20_480;
@@ -43,36 +37,148 @@ const PAGE_ROWS = 20_480;
 const SAMPLE = 1024;
 const FEW_VALUES = 128;
 
-interface Page {
-  /** Header and body. */
-  readonly bytes: Uint8Array;
-  readonly uncompressed: number;
+interface Page extends PageSize {
   readonly firstRow: number;
   readonly nulls: number;
   readonly values: number;
   readonly bounds: Bounds | undefined;
 }
 
-/** @param column at least one row. */
-export function encodeColumn(name: string, column: StoredColumn, compression: PageCompression): EncodedChunk {
-  const { rows, present, values } = column;
-  const dictionary = buildDictionary(values);
-  const pages: Page[] = [];
-  for (let row = 0, at = 0; row < rows;) {
-    const end = Math.min(rows, row + PAGE_ROWS);
-    const count = present === undefined ? end - row : countPresent(present, row, end);
-    pages.push(dataPage(column, row, end, at, at + count, dictionary, compression));
-    row = end;
-    at += count;
+/** Memory that is used again for every page: what is left to the collector soon adds up to more than all the rest. */
+class Scratch {
+  #memory: Buffer<ArrayBuffer> = Buffer.alloc(0);
+
+  /** At least `bytes` of it, with the first `kept` as they were. */
+  take(bytes: number, kept = 0): Buffer<ArrayBuffer> {
+    if (this.#memory.length < bytes) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(bytes, 2 * this.#memory.length));
+      larger.set(this.#memory.subarray(0, kept));
+      this.#memory = larger;
+    }
+    return this.#memory;
   }
-  const first = dictionary === undefined ? undefined : dictionaryPage(dictionary, compression);
-  const parts =
-    first === undefined ? pages.map(({ bytes }) => bytes) : [first.bytes, ...pages.map(({ bytes }) => bytes)];
-  const bytes = Buffer.concat(parts);
+}
+
+/** Encodes columns one after the other. */
+export class ColumnEncoder {
+  readonly #compression: PageCompression;
+  readonly #body = new Scratch();
+  readonly #compressed = new Scratch();
+  readonly #output = new Scratch();
+  /** Bytes of the output so far. */
+  #length = 0;
+
+  constructor(compression: PageCompression) {
+    this.#compression = compression;
+  }
+
+  /** @param column at least one row. */
+  encode(name: string, column: StoredColumn): EncodedChunk {
+    const { rows, present, values } = column;
+    this.#length = 0;
+    const dictionary = buildDictionary(values);
+    const first = dictionary === undefined ? undefined : this.#dictionaryPage(dictionary);
+    const pages: Page[] = [];
+    for (let row = 0, at = 0; row < rows;) {
+      const end = Math.min(rows, row + PAGE_ROWS);
+      const count = present === undefined ? end - row : countPresent(present, row, end);
+      pages.push(this.#dataPage(column, row, end, at, at + count, dictionary));
+      row = end;
+      at += count;
+    }
+    // A copy of its own: the memory is used again.
+    const bytes = Buffer.from(this.#output.take(0).subarray(0, this.#length));
+    return chunkOf(name, column, pages, first, dictionary !== undefined, bytes, this.#compression);
+  }
+
+  /** Rows `[row, end)`, whose values are `[from, to)`. */
+  #dataPage(
+    { present, values }: StoredColumn,
+    row: number,
+    end: number,
+    from: number,
+    to: number,
+    dictionary: Dictionary | undefined,
+  ): Page {
+    const levels = present === undefined ? allPresent(end - row) : encodeHybrid(present, row, end, 1);
+    const content =
+      dictionary === undefined
+        ? values.plain(from, to)
+        : encodedIndices(dictionary.indices, from, to, bitWidth(dictionary.firsts.length));
+    const length = 4 + levels.length + content.length;
+    const body = this.#body.take(length).subarray(0, length);
+    body.writeUInt32LE(levels.length, 0);
+    body.set(levels, 4);
+    body.set(content, 4 + levels.length);
+    const header = struct(
+      [1, THRIFT.i32, end - row],
+      [2, THRIFT.i32, dictionary === undefined ? ENCODING.plain : ENCODING.rleDictionary],
+      [3, THRIFT.i32, ENCODING.rle],
+      [4, THRIFT.i32, ENCODING.rle],
+    );
+    return {
+      ...this.#page(PAGE.data, PAGE.dataHeader, header, body),
+      firstRow: row,
+      nulls: end - row - (to - from),
+      values: to - from,
+      bounds: values.bounds(from, to),
+    };
+  }
+
+  #dictionaryPage({ values, firsts }: Dictionary): PageSize {
+    const header = struct([1, THRIFT.i32, firsts.length], [2, THRIFT.i32, ENCODING.plain], [3, THRIFT.true, false]);
+    return this.#page(PAGE.dictionary, PAGE.dictionaryHeader, header, values.pick(firsts));
+  }
+
+  #page(type: number, headerField: number, header: ThriftStruct, body: Uint8Array): PageSize {
+    const compressed = this.#compress(body);
+    const head = serializeThrift(
+      struct(
+        [1, THRIFT.i32, type],
+        [2, THRIFT.i32, body.length],
+        [3, THRIFT.i32, compressed.length],
+        [headerField, THRIFT.struct, header],
+      ),
+    );
+    const bytes = head.length + compressed.length;
+    const output = this.#output.take(this.#length + bytes, this.#length);
+    output.set(head, this.#length);
+    output.set(compressed, this.#length + head.length);
+    this.#length += bytes;
+    return { bytes, uncompressed: head.length + body.length };
+  }
+
+  #compress(body: Uint8Array): Uint8Array {
+    switch (this.#compression) {
+      case 'none':
+        return body;
+      case 'snappy':
+        return compressSnappy(body, this.#compressed.take(snappyBound(body.length)));
+      case 'gzip':
+        return gzipSync(body);
+    }
+  }
+}
+
+interface PageSize {
+  /** Bytes of header and body. */
+  readonly bytes: number;
+  readonly uncompressed: number;
+}
+
+function chunkOf(
+  name: string,
+  { rows, values }: StoredColumn,
+  pages: readonly Page[],
+  first: PageSize | undefined,
+  hasDictionary: boolean,
+  bytes: Buffer,
+  compression: PageCompression,
+): EncodedChunk {
   const uncompressed = pages.reduce((sum, page) => sum + page.uncompressed, first?.uncompressed ?? 0);
-  const dataPages = PAGES_ORIGIN + (first?.bytes.length ?? 0);
+  const dataPages = PAGES_ORIGIN + (first?.bytes ?? 0);
   const columnIndex = indexColumn(pages);
-  const encoding = dictionary === undefined ? ENCODING.plain : ENCODING.rleDictionary;
+  const encoding = hasDictionary ? ENCODING.rleDictionary : ENCODING.plain;
   const metadata = struct(
     [COLUMN.type, THRIFT.i32, PHYSICAL_TYPES.indexOf(values.physical)],
     [
@@ -80,7 +186,7 @@ export function encodeColumn(name: string, column: StoredColumn, compression: Pa
       THRIFT.list,
       new ThriftList(
         THRIFT.i32,
-        dictionary === undefined ? [ENCODING.plain, ENCODING.rle] : [ENCODING.plain, ENCODING.rle, encoding],
+        hasDictionary ? [ENCODING.plain, ENCODING.rle, encoding] : [ENCODING.plain, ENCODING.rle],
       ),
     ],
     [COLUMN.path, THRIFT.list, new ThriftList(THRIFT.binary, [thriftText(name)])],
@@ -89,13 +195,13 @@ export function encodeColumn(name: string, column: StoredColumn, compression: Pa
     [COLUMN.uncompressedSize, THRIFT.i64, uncompressed],
     [COLUMN.compressedSize, THRIFT.i64, bytes.length],
     [COLUMN.dataPageOffset, THRIFT.i64, dataPages],
-    ...(dictionary === undefined ? [] : [[COLUMN.dictionaryPageOffset, THRIFT.i64, PAGES_ORIGIN] as const]),
+    ...(hasDictionary ? [[COLUMN.dictionaryPageOffset, THRIFT.i64, PAGES_ORIGIN] as const] : []),
     [COLUMN.statistics, THRIFT.struct, statistics(pages, values)],
     [
       COLUMN.encodingStats,
       THRIFT.list,
       new ThriftList(THRIFT.struct, [
-        ...(dictionary === undefined ? [] : [encodingCount(PAGE.dictionary, ENCODING.plain, 1)]),
+        ...(hasDictionary ? [encodingCount(PAGE.dictionary, ENCODING.plain, 1)] : []),
         encodingCount(PAGE.data, encoding, pages.length),
       ]),
     ],
@@ -139,40 +245,6 @@ function countPresent(present: Uint8Array, from: number, to: number): number {
   return count;
 }
 
-/** Rows `[row, end)`, whose values are `[from, to)`. */
-function dataPage(
-  { present, values }: StoredColumn,
-  row: number,
-  end: number,
-  from: number,
-  to: number,
-  dictionary: Dictionary | undefined,
-  compression: PageCompression,
-): Page {
-  const levels = present === undefined ? allPresent(end - row) : encodeHybrid(present, row, end, 1);
-  const content =
-    dictionary === undefined
-      ? values.plain(from, to)
-      : encodedIndices(dictionary.indices, from, to, bitWidth(dictionary.firsts.length));
-  const body = Buffer.allocUnsafe(4 + levels.length + content.length);
-  body.writeUInt32LE(levels.length, 0);
-  body.set(levels, 4);
-  body.set(content, 4 + levels.length);
-  const header = struct(
-    [1, THRIFT.i32, end - row],
-    [2, THRIFT.i32, dictionary === undefined ? ENCODING.plain : ENCODING.rleDictionary],
-    [3, THRIFT.i32, ENCODING.rle],
-    [4, THRIFT.i32, ENCODING.rle],
-  );
-  return {
-    ...page(PAGE.data, PAGE.dataHeader, header, body, compression),
-    firstRow: row,
-    nulls: end - row - (to - from),
-    values: to - from,
-    bounds: values.bounds(from, to),
-  };
-}
-
 /** Definition levels of rows without NULL: one run. */
 function allPresent(rows: number): Uint8Array {
   const bytes: number[] = [];
@@ -183,30 +255,6 @@ function allPresent(rows: number): Uint8Array {
 
 function encodedIndices(indices: Uint16Array, from: number, to: number, width: number): Uint8Array {
   return Buffer.concat([Buffer.of(width), encodeHybrid(indices, from, to, width)]);
-}
-
-function dictionaryPage({ values, firsts }: Dictionary, compression: PageCompression) {
-  const header = struct([1, THRIFT.i32, firsts.length], [2, THRIFT.i32, ENCODING.plain], [3, THRIFT.true, false]);
-  return page(PAGE.dictionary, PAGE.dictionaryHeader, header, values.pick(firsts), compression);
-}
-
-function page(
-  type: number,
-  headerField: number,
-  header: ThriftStruct,
-  body: Uint8Array,
-  compression: PageCompression,
-): { readonly bytes: Uint8Array; readonly uncompressed: number } {
-  const compressed = COMPRESS[compression](body);
-  const head = serializeThrift(
-    struct(
-      [1, THRIFT.i32, type],
-      [2, THRIFT.i32, body.length],
-      [3, THRIFT.i32, compressed.length],
-      [headerField, THRIFT.struct, header],
-    ),
-  );
-  return { bytes: Buffer.concat([head, compressed]), uncompressed: head.length + body.length };
 }
 
 /** Least and greatest of all values. */
@@ -274,10 +322,10 @@ function indexOffsets(pages: readonly Page[], start: number): ThriftStruct {
   const locations = pages.map(({ bytes, firstRow }) => {
     const location = struct(
       [PAGE_LOCATION.offset, THRIFT.i64, offset],
-      [PAGE_LOCATION.size, THRIFT.i32, bytes.length],
+      [PAGE_LOCATION.size, THRIFT.i32, bytes],
       [PAGE_LOCATION.firstRow, THRIFT.i64, firstRow],
     );
-    offset += bytes.length;
+    offset += bytes;
     return location;
   });
   return struct([OFFSET_INDEX.locations, THRIFT.list, new ThriftList(THRIFT.struct, locations)]);

@@ -13,7 +13,7 @@
 import { List, Schema, Table, tableToIPC, type DataType, type Field, type Vector } from 'apache-arrow';
 import { ColonnadeError } from '../errors.js';
 import type { Compression } from '../pipeline/pipeline.js';
-import { encodeColumn, type PageCompression } from './column-encoder.js';
+import { ColumnEncoder, type PageCompression } from './column-encoder.js';
 import type { WasmEncoder } from './encode-wasm.js';
 import { COLUMN, COMPRESSION_CODECS, CONVERTED, ELEMENT, ENCODING, LOGICAL, PHYSICAL_TYPES } from './format.js';
 import { THRIFT, ThriftList, ThriftStruct, thriftText, type ThriftField } from './thrift.js';
@@ -62,6 +62,8 @@ function isPageCompression(compression: Compression): compression is PageCompres
 export class Encoder {
   readonly #fields: readonly Field[];
   readonly #compression: Compression;
+  /** Undefined where the codec is none of its own. */
+  readonly #own: ColumnEncoder | undefined;
   /** Undefined where nothing needs it. */
   readonly #wasm: WasmEncoder | undefined;
   /** What a vector was encoded as, by name: most row groups share the columns that say that all went well. */
@@ -70,6 +72,7 @@ export class Encoder {
   constructor(fields: readonly Field[], compression: Compression, wasm: WasmEncoder | undefined) {
     this.#fields = fields;
     this.#compression = compression;
+    this.#own = isPageCompression(compression) ? new ColumnEncoder(compression) : undefined;
     this.#wasm = wasm;
   }
 
@@ -117,9 +120,8 @@ export class Encoder {
   }
 
   #encode(field: Field, vector: Vector): EncodedChunk {
-    const compression = this.#compression;
-    const column = isPageCompression(compression) ? storedColumn(vector) : undefined;
-    if (column !== undefined) return encodeColumn(field.name, column, compression as PageCompression);
+    const column = this.#own === undefined ? undefined : storedColumn(vector);
+    if (column !== undefined && this.#own !== undefined) return this.#own.encode(field.name, column);
     if (this.#wasm !== undefined) return this.#wasm.column(field, vector);
     throw internal(`column "${field.name}" came as ${vector.type}, not as ${field.type}`);
   }

@@ -3,7 +3,7 @@
  * Matches are looked for in blocks of 64 KB, ever more sparsely where none is found, so that values that do not compress,
  * as scores mostly do not, cost little more than being copied.
  *
- *     compressSnappy(input): Buffer
+ *     compressSnappy(input, output?): Buffer
  *
  * @see https://github.com/google/snappy/blob/main/format_description.txt
  */
@@ -15,9 +15,16 @@ const MARGIN = 15;
 /** Offsets of a block by the hash of the four bytes there. */
 const table = new Uint16Array(1 << TABLE_BITS);
 
-/** The input in Snappy's format. */
-export function compressSnappy(input: Uint8Array): Buffer {
-  const output = Buffer.allocUnsafe(32 + input.length + Math.ceil(input.length / 6));
+/** Bytes that so many take at most. */
+export function snappyBound(length: number): number {
+  return 32 + length + Math.ceil(length / 6);
+}
+
+/**
+ * The input in Snappy's format.
+ * @param output where it is written to, of at least {@link snappyBound} bytes; the result is a view on it.
+ */
+export function compressSnappy(input: Uint8Array, output = Buffer.allocUnsafe(snappyBound(input.length))): Buffer {
   const writer = new Writer(input, output);
   for (let start = 0; start < input.length; start += BLOCK) writer.block(start, Math.min(input.length, start + BLOCK));
   return output.subarray(0, writer.length);

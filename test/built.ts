@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 const dist = fileURLToPath(new URL('../dist', import.meta.url));
 
-/** Absolute path of a built module, as in `built('run/run.js')`. */
+/** Absolute path below `dist/`: `bin/colonnade.js` is the program, `run/run.js` one module of it. */
 export function built(module: string): string {
   const path = `${dist}/${module}`;
   if (!existsSync(path)) throw new Error(`${path} is not there; run "npm run build"`);

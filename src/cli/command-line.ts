@@ -14,17 +14,23 @@ import { abortOnSignals } from './signals.js';
 /** Lines of help are no longer than this, however wide the terminal is. */
 const WIDEST_HELP = 110;
 const SHOW_CURSOR = '\u001b[?25h';
+/** After a second signal the process ends at the latest after this many milliseconds. */
+const LET_GO_MS = 500;
 
 /** Does what the command line of the process asks for and ends the process with the exit status of the contract. */
 export async function runCommandLine(process: NodeJS.Process): Promise<void> {
   const argv = process.argv.slice(2);
   const stdout = new TextOutput(process.stdout, process.env);
   const stderr = new TextOutput(process.stderr, process.env);
+  let stopped: number | undefined;
   const signal = abortOnSignals(process, {
     onSecond: (status) => {
       // A bar hides the cursor; nobody else will bring it back.
-      if (stderr.interactive) process.stderr.write(`\r\n${SHOW_CURSOR}`);
-      process.exit(status);
+      if (stopped === undefined && stderr.interactive) process.stderr.write(`\r\n${SHOW_CURSOR}`);
+      stopped = status;
+      // Not at once: to exit waits for DuckDB's threads, and these may be waiting for this one to take their rows. The
+      // first signal has ended their query, which they see at their next turn.
+      setTimeout(() => process.exit(status), LET_GO_MS);
     },
   });
   const terminal: Terminal = {
@@ -43,6 +49,7 @@ export async function runCommandLine(process: NodeJS.Process): Promise<void> {
   try {
     status = await dispatch(argv, terminal);
   } catch (error) {
+    if (stopped !== undefined) process.exit(stopped);
     status = reportError(error, argv, terminal);
   }
   await end(process, terminal, status);

@@ -85,6 +85,9 @@ class LocalWorker implements ShardWorker {
   readonly #task: WorkerTask;
   readonly #tools: Tools;
   readonly #signal: AbortSignal | undefined;
+  /** The shard under way, or the last one. */
+  #scoring: Promise<unknown> = Promise.resolve();
+  #closing: Promise<void> | undefined;
 
   constructor(task: WorkerTask, tools: Tools, signal: AbortSignal | undefined) {
     this.#task = task;
@@ -92,7 +95,13 @@ class LocalWorker implements ShardWorker {
     this.#signal = signal;
   }
 
-  async score(index: number, onRows: (rows: number) => void): Promise<ShardResult> {
+  score(index: number, onRows: (rows: number) => void): Promise<ShardResult> {
+    const scoring = this.#score(index, onRows);
+    this.#scoring = scoring.catch(() => undefined);
+    return scoring;
+  }
+
+  async #score(index: number, onRows: (rows: number) => void): Promise<ShardResult> {
     const { plan, planHash, staging } = this.#task;
     const { scanner, model, encoder } = this.#tools;
     const shard = plan.shards[index]!;
@@ -145,8 +154,14 @@ class LocalWorker implements ShardWorker {
     }
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return (this.#closing ??= this.#close());
+  }
+
+  async #close(): Promise<void> {
     const { database, scanner, model } = this.#tools;
+    // To disconnect waits for the query, whose threads wait for this one to take their rows: neither would ever go on.
+    await this.#scoring;
     await model.release();
     scanner.close();
     await database.close();

@@ -2,6 +2,7 @@
  * A worker process: the entry point that {@link openChildWorker} forks. It opens its own database and model, so that a
  * crash of either costs one shard's attempt and not the run.
  */
+import { writeSync } from 'node:fs';
 import { ColonnadeError, messageOf } from '../errors.js';
 import { openLocalWorker, type ShardWorker } from './shard-worker.js';
 import type { FromWorker, ToWorker } from './child-worker.js';
@@ -9,7 +10,16 @@ import type { FromWorker, ToWorker } from './child-worker.js';
 let worker: ShardWorker | undefined;
 
 const send = (message: FromWorker): void => {
-  process.send?.(message);
+  // Where nobody listens any more this process is about to end.
+  process.send?.(message, undefined, undefined, () => undefined);
+};
+
+/**
+ * Ends this process at once. `process.exit` waits for DuckDB's threads, and in the middle of a shard these wait for the
+ * main thread to take their rows: neither would ever go on.
+ */
+const die = (): void => {
+  process.kill(process.pid, 'SIGKILL');
 };
 
 async function handle(message: ToWorker): Promise<void> {
@@ -26,7 +36,7 @@ async function handle(message: ToWorker): Promise<void> {
     }
     case 'close':
       await worker?.close();
-      process.disconnect();
+      process.exit();
   }
 }
 
@@ -41,4 +51,8 @@ process.on('message', (message: ToWorker) => {
 process.on('SIGINT', () => undefined);
 process.on('SIGTERM', () => undefined);
 // A main process that is gone needs no scores.
-process.on('disconnect', () => process.exit());
+process.on('disconnect', die);
+process.on('uncaughtException', (error) => {
+  writeSync(2, `${error.stack ?? String(error)}\n`);
+  die();
+});

@@ -12,11 +12,11 @@ export interface Call {
 }
 
 /** The program's command line for a shell. */
-export const COLONNADE = [process.execPath, built('cli/main.js')].map(quoted).join(' ');
+export const COLONNADE = [process.execPath, built('bin/colonnade.js')].map(quoted).join(' ');
 
 /** Runs `colonnade` with pipes for stdout and stderr. */
 export function colonnade(args: readonly string[], call: Call = {}): Promise<Ended> {
-  return ended([process.execPath, built('cli/main.js'), ...args], call);
+  return ended([process.execPath, built('bin/colonnade.js'), ...args], call);
 }
 
 /** Runs a script in bash; {@link COLONNADE} is the program in it. */

@@ -119,7 +119,7 @@ describe('a run that is killed', () => {
   it('leaves the output absent or whole wherever it was, and the next run writes what it would have written', async () => {
     const places: Place[] = [];
     for (let i = 0; ; i += 1) {
-      const place = await killAndGoOn(i % 2 === 1, [], { ...KILL, who: 'main', at: 1 + 4 * i });
+      const place = await killAndGoOn(i % 2 === 1, [], { ...KILL, who: 'main', at: 1 + 3 * i });
       if (place === undefined) break;
       places.push(place);
     }
@@ -133,8 +133,8 @@ describe('a run that is killed', () => {
     for (const [i, how] of [
       { ...last, at: 1, target: 'parent' },
       { ...last, at: 3, target: 'group' },
-      { ...last, at: 6, target: 'parent' },
-      { ...last, at: 9, target: 'group' },
+      { ...last, at: 5, target: 'parent' },
+      { ...last, at: 6, target: 'group' },
       { who: 'main', at: 1, from: '/publish\\.json', target: 'self' },
     ].entries()) {
       const place = await killAndGoOn(i % 2 === 1, ['--workers', '2'], { ...KILL, ...how } as Disturbance);

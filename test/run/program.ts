@@ -45,7 +45,7 @@ export async function runProgram(
   await mkdir(pids);
   const how = { ...disturbance, once: disturbance?.once === true ? once : undefined, pids };
   const ended = await runNode(
-    built('cli/main.js'),
+    built('bin/colonnade.js'),
     ['run', pipeline, '--json', '--log-format', 'json', '--log-level', 'debug', ...args],
     {
       env: { DISTURB: JSON.stringify(how), NODE_OPTIONS: `--import ${disturber}` },

@@ -102,6 +102,49 @@ describe('a run that is asked to stop', () => {
     expect(await writtenBy(bench, next.run_id)).toEqual(undisturbed);
   });
 
+  describe('while DuckDB hands rows over', () => {
+    beforeAll(async () => {
+      for (const name of ['a', 'b'])
+        await bench.parquet(`many/${name}.parquet`, 'SELECT (i % 977)::FLOAT AS x FROM range(400000) t(i)');
+      many = await bench.pipeline(
+        {
+          source: { path: 'many' },
+          features: ['x'],
+          model: { path: bench.path('models/linear.onnx'), batch_size: 64 },
+          outputs: { score: 'score' },
+        },
+        'many.yaml',
+      );
+    });
+    let many: string;
+
+    /** The first scores on their way to the disk, of a shard that has many more. */
+    const FIRST_ROWS = { who: 'main', at: 2, when: 'before', from: '/shards/000000' } as const;
+
+    // More than once: DuckDB's threads wait for the main one, or are at work, as it happens.
+    for (const signals of Array.from({ length: 4 }, () => [['SIGTERM'], ['SIGTERM', 'SIGINT']] as const).flat()) {
+      it(`ends all the same: ${signals.join(', then ')}`, async () => {
+        const told = await runProgram(bench, many, ['--workers', '1'], { ...FIRST_ROWS, signals });
+        expect(told).toMatchObject({ code: signals.length === 1 ? 143 : 130, signal: null });
+        expect(await bench.isVisible()).toBe(false);
+      });
+    }
+
+    it('ends worker processes too, when the main process is killed', async () => {
+      for (let i = 0; i < 3; i += 1) {
+        const told = await runProgram(bench, many, ['--workers', '2'], {
+          who: 'worker',
+          at: 'rows',
+          target: 'parent',
+          signals: ['SIGKILL'],
+        });
+        expect(told.signal).toBe('SIGKILL');
+        expect(told.workers).toHaveLength(2);
+        await untilGone(told.workers);
+      }
+    });
+  });
+
   it('while it publishes is done first, as there is nothing half to leave', async () => {
     const told = await run(1, { who: 'main', at: 1, when: 'after', from: 'publish\\.json$', signals: ['SIGTERM'] });
     expect(await writtenBy(bench, summaryOf(told).run_id)).toEqual(undisturbed);

@@ -188,6 +188,15 @@ describe('kinds that no cast turns into a number', () => {
       '',
     ]);
   });
+
+  it('make rows invalid whose text holds a NUL character, at which ONNX Runtime would cut it off', async () => {
+    await bench.parquet('data/a.parquet', "SELECT unnest([chr(0) || 'a', 'b', 'c' || chr(0), '', NULL]) AS x");
+    expect(await scored(await partsFor('string'))).toEqual({
+      y: [null, 'b', null, '', null],
+      reasons: { 0: 'x: holds a NUL character', 2: 'x: holds a NUL character', 4: 'x: NULL' },
+      counts: { 'x: holds a NUL character': 2, 'x: NULL': 1 },
+    });
+  });
 });
 
 describe('lists', () => {

@@ -33,7 +33,10 @@ export async function preparePlan(pipeline: Pipeline): Promise<Plan> {
   const signature = readSignature(pipeline.model.path).catch(pointingAt(pipeline, 'model.path'));
   signature.catch(() => undefined);
   const found = await findFiles(pipeline.source.paths).catch(pointingAt(pipeline, 'source.path'));
-  await refuseOutputInSource(pipeline.source.paths, pipeline.sink.path).catch(pointingAt(pipeline, 'sink.path'));
+  const searched = new Set(found.filter(({ path, root }) => dirname(path) !== root).map(({ root }) => root));
+  await refuseOutputInSource(pipeline.source.paths, searched, pipeline.sink.path).catch(
+    pointingAt(pipeline, 'sink.path'),
+  );
   const files = await inParallel(found, FOOTERS_AT_ONCE, async ({ path, relativePath, hive }): Promise<SourceFile> => ({
     ...(await describeFile(path, dirname(path))),
     relativePath,

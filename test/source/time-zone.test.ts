@@ -23,7 +23,7 @@ it('computes times in UTC on a machine in another time zone, in scans as in stat
   const scanner = await openScanner(database, [{ name: 'hour', role: 'feature', sql, element: 'int32', rule }]);
   const scanned: unknown[] = [];
   await scanner.scan({ file: { path, hive: {} }, hiveTypes: {}, firstRow: 0, rows: 6 }, ({ batch }) => {
-    scanned.push(...batch.getChildAt(0)!.toArray());
+    scanned.push(...(batch.getChildAt(0)!.toArray() as Int32Array));
   });
   scanner.close();
   expect(scanned).toEqual(hours);

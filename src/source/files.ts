@@ -46,8 +46,9 @@ interface Candidate {
  * (`_temporary`, `_SUCCESS`; but not `_a=1`) and `*.colonnade` folders are passed over, as they hold no data.
  * A file that is found twice, links followed, counts once: where the first of the paths leads to it, and there at the
  * place that no link leads to, if there is one.
- * @throws ColonnadeError `NO_INPUT` where a path leads to no file; `SCHEMA_DRIFT` where files differ in their hive columns; `COLUMN_AMBIGUOUS` where two folders on one path stand for
- * the same column; `IO_FAILED` where a folder cannot be read.
+ * @throws ColonnadeError `NO_INPUT` where a path leads to no file; `SCHEMA_DRIFT` where files differ in their hive
+ * columns; `COLUMN_AMBIGUOUS` where two folders on one path stand for the same column; `IO_FAILED` where a folder cannot
+ * be read.
  */
 export async function findFiles(paths: readonly string[]): Promise<FoundFile[]> {
   const taken = new Set<string>();

@@ -7,7 +7,7 @@ import { keyPath } from '../pipeline/key-path.js';
 import { pipelineProblem } from '../pipeline/locate.js';
 import { nearest } from '../pipeline/nearest.js';
 import type { Feature, Pipeline } from '../pipeline/pipeline.js';
-import type { ModelSignature, TensorSpec } from './facts.js';
+import type { ModelSignature, OutputSpec, TensorSpec } from './facts.js';
 import type { Findings } from './findings.js';
 
 /** The features of one model input. */
@@ -125,9 +125,10 @@ export function fixedBatchSize(signature: ModelSignature): number | undefined {
   return signature.inputs.map(({ shape }) => shape[0]).find((extent) => typeof extent === 'number');
 }
 
-/** `float32[N, 10]` */
-export function tensorInWords(tensor: TensorSpec): string {
-  const shape = tensor.shape.map((extent, axis) => (extent === null ? (axis === 0 ? 'N' : '?') : String(extent)));
+/** `float32[N, 10]`; `N` is the number of rows, `?` any other. */
+export function tensorInWords(tensor: TensorSpec & Pick<OutputSpec, 'perRow'>): string {
+  const open = (axis: number): string => (axis === 0 && tensor.perRow !== false ? 'N' : '?');
+  const shape = tensor.shape.map((extent, axis) => (extent === null ? open(axis) : String(extent)));
   return `${tensor.type}[${shape.join(', ')}]`;
 }
 

@@ -151,13 +151,39 @@ describe('a model that does not fit the columns', () => {
       outputs: [{ name: 'score', type: 'float32', shape: [] }],
       nodes: [{ op: 'ReduceSum', inputs: ['X'], outputs: ['score'], attributes: { keepdims: 0 } }],
     });
+    const constants = [
+      { name: 'from', type: 'int64', dims: [1], values: [0] },
+      { name: 'to', type: 'int64', dims: [1], values: [-1] },
+    ] as const;
+    const oneLess = onnx({
+      inputs: [input],
+      outputs: [{ name: 'score', type: 'float32', shape: ['M', 2] }],
+      nodes: [{ op: 'Slice', inputs: ['X', 'from', 'to'], outputs: ['score'] }],
+      constants,
+    });
+    const sum = onnx({
+      inputs: [input],
+      outputs: [{ name: 'score', type: 'float32', shape: ['N', 1] }],
+      nodes: [{ op: 'ReduceSum', inputs: ['X'], outputs: ['score'], attributes: { keepdims: 1 } }],
+    });
+    const fixed = onnx({
+      inputs: [{ ...input, shape: [4, 2] }],
+      outputs: [{ name: 'score', type: 'float32', shape: ['M', 2] }],
+      nodes: [{ op: 'Slice', inputs: ['X', 'from', 'to'], outputs: ['score'] }],
+      constants,
+    });
     for (const [model, shape] of [
       [transposed, 'float32[2, ?]'],
       [total, 'float32[]'],
+      [oneLess, 'float32[?, 2]'],
+      [sum, 'float32[1, 1]'],
+      [fixed, 'float32[3, 2]'],
     ] as const) {
       const error = await bench.failure(await partsFor(model, { outputs: { y: { from: 'score', index: 0 } } }));
       expect(error).toMatchObject({ code: 'MODEL_MISMATCH', exitCode: 78 });
-      expect(error.message).toBe(`score (${shape}) does not have one entry a row`);
+      expect(error.message).toBe(
+        `score (${shape}) does not have one entry a row: the model gave another number of them than it was given rows`,
+      );
       expect(error.problems[0]!.position).toBeDefined();
       expect(await bench.isVisible()).toBe(false);
     }

@@ -5,6 +5,7 @@
  */
 import { existsSync } from 'node:fs';
 import { ColonnadeError, messageOf, type ErrorCode } from '../errors.js';
+import { rowsInWords } from '../plan/quantities.js';
 
 /** What was being done when DuckDB failed. */
 export interface QueryContext {
@@ -149,7 +150,7 @@ function isBroken({ type, message }: DuckDBFault): boolean {
 }
 
 function rowsOf({ rows }: QueryContext): string {
-  return rows === undefined ? '' : ` in rows ${rows[0]} to ${rows[1] - 1}`;
+  return rows === undefined ? '' : ` in ${rowsInWords(...rows)}`;
 }
 
 function placeOf(context: QueryContext): string {

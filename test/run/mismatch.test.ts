@@ -227,6 +227,33 @@ describe('a model that does not fit the columns', () => {
   });
 });
 
+describe('a model that fails on a batch', () => {
+  it('is told with the file and the rows that it was given', async () => {
+    await bench.parquet(
+      'data/b.parquet',
+      'SELECT (CASE WHEN i = 3500 THEN 9 ELSE i % 2 END)::BIGINT AS i FROM range(5000) t(i)',
+    );
+    const lookup = onnx({
+      inputs: [{ name: 'X', type: 'int64', shape: ['N'] }],
+      outputs: [{ name: 'Y', type: 'float32', shape: ['N'] }],
+      nodes: [{ op: 'Gather', inputs: ['W', 'X'], outputs: ['Y'] }],
+      constants: [{ name: 'W', type: 'float32', dims: [2], values: [10, 20] }],
+    });
+    const error = await bench.failure({
+      source: { path: 'data/b.parquet' },
+      features: ['i'],
+      model: { path: await bench.write('models/lookup.onnx', lookup), batch_size: 1000 },
+      outputs: { y: 'Y' },
+      run: { retries: 0 },
+    });
+    expect(error).toMatchObject({ code: 'MODEL_FAILED', phase: 'model', exitCode: 1 });
+    // Batches start anew with the second row group, at row 2,048.
+    expect(error.message).toContain(`${bench.path('data/b.parquet')}, rows 3048 to 4047: `);
+    expect(error.message).toContain('failed on a batch of 1000 rows');
+    expect(error.hint).toMatch(/rule/);
+  });
+});
+
 describe('a model of a fixed batch size', () => {
   const features = ['age', 'income', 'num_transactions', 'tenure_months', 'days_since_login', 'support_calls'];
   const outputs = { p: { from: 'probabilities', class: 1 }, l: 'label' };

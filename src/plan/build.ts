@@ -23,7 +23,7 @@ export interface PlanFacts {
   readonly hiveTypes: Readonly<Record<string, string>>;
   /** By key in the pipeline: `features[2].sql`, `source.where`. */
   readonly expressions: ReadonlyMap<string, Expression>;
-  /** Length of the first list of list features, by feature. */
+  /** The most frequent length among the first lists of list features, by feature. */
   readonly listLengths: ReadonlyMap<string, number>;
   readonly signature: ModelSignature;
 }

@@ -24,7 +24,10 @@ export interface ColumnFacts {
   readonly ranges: ReadonlyMap<string, NumericRange>;
   /** Expressions by their key in the pipeline: `features[2].sql`, `source.where`. */
   readonly expressions: ReadonlyMap<string, Expression>;
-  /** Length of the first list of a list feature, by the feature's name; for inputs whose width the model leaves open. */
+  /**
+   * The most frequent length among the first lists of a list feature, by the feature's name; for inputs whose width the
+   * model leaves open.
+   */
   readonly listLengths: ReadonlyMap<string, number>;
 }
 
@@ -121,7 +124,8 @@ export function planProjection(
         return mismatch(`${words} cannot be fed by a list column`, 'list columns feed inputs of numbers');
       if (!cast.ok) return mismatch(`feature ${first.name} feeds ${words}: ${cast.reason}`, cast.hint);
       const type = columnType(firstValue.type);
-      const length = width ?? (type.kind === 'list' ? type.length : undefined) ?? facts.listLengths.get(first.name);
+      const declared = width ?? (type.kind === 'list' ? type.length : undefined);
+      const length = declared ?? facts.listLengths.get(first.name);
       if (length === undefined)
         return mismatch(
           `${words} leaves its width open, and no row of ${first.name} tells how long its lists are`,
@@ -134,6 +138,10 @@ export function planProjection(
         );
       }
       checkListRule(pipeline, first.name, rules.get(first.name), input.type, findings);
+      if (declared === undefined)
+        notes.push(
+          `${words} leaves its width open: it is ${length}, as most of the first lists of ${first.name} are; rows whose list has another length are invalid`,
+        );
       if (cast.rounds) notes.push(castNote(first.name, firstValue.type, input.type));
       return [
         {

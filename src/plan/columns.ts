@@ -1,6 +1,7 @@
 /** Which columns of the source a run needs, and whether all files agree on them. */
 import { ColonnadeError } from '../errors.js';
 import type { Pipeline } from '../pipeline/pipeline.js';
+import { shownName } from './names.js';
 import { counted } from './quantities.js';
 import type { Expression, NumericRange, SourceColumn, SourceFile } from './facts.js';
 
@@ -46,9 +47,9 @@ export function compareSchemas(groups: readonly SchemaGroup[], needed: ReadonlyS
       if (other?.type === column.type) continue;
       const what =
         other === undefined
-          ? `column ${column.name} (${column.type}) is missing`
-          : `column ${column.name} is ${other.type}`;
-      const reference = `${first.files[0]!.path} has ${column.name} as ${column.type}`;
+          ? `column ${shownName(column.name)} (${column.type}) is missing`
+          : `column ${shownName(column.name)} is ${other.type}`;
+      const reference = `${first.files[0]!.path} has ${shownName(column.name)} as ${column.type}`;
       if (needed.has(column.name)) {
         drifts.push(
           ...group.files.map(({ path }) => ({ path, column: column.name, message: `${path}: ${what}; ${reference}` })),
@@ -60,7 +61,7 @@ export function compareSchemas(groups: readonly SchemaGroup[], needed: ReadonlyS
     for (const column of found.values()) {
       if (!expected.has(column.name))
         notes.push(
-          `${file!.path}: column ${column.name} (${column.type}) is not in ${first.files[0]!.path}; it is not read`,
+          `${file!.path}: column ${shownName(column.name)} (${column.type}) is not in ${first.files[0]!.path}; it is not read`,
         );
     }
   }
@@ -94,7 +95,7 @@ function refuseDrift(drifts: readonly Drift[]): void {
   const more = drifts.length - LISTED_DRIFTS;
   throw new ColonnadeError(
     'SCHEMA_DRIFT',
-    `${counted(files, 'file differs', 'files differ')} from the first in ${columns.length === 1 ? `the column ${columns[0]}` : `${columns.length} columns`} that the run needs`,
+    `${counted(files, 'file differs', 'files differ')} from the first in ${columns.length === 1 ? `the column ${shownName(columns[0]!)}` : `${columns.length} columns`} that the run needs`,
     {
       ...details,
       problems: [

@@ -9,6 +9,7 @@ import { nearest } from '../pipeline/nearest.js';
 import type { Feature, Pipeline } from '../pipeline/pipeline.js';
 import type { ModelSignature, OutputSpec, TensorSpec } from './facts.js';
 import type { Findings } from './findings.js';
+import { shownNames } from './names.js';
 
 /** The features of one model input. */
 export interface InputAssignment {
@@ -71,7 +72,7 @@ export function assignInputs(
       mismatch(
         pipeline,
         'features',
-        `model input ${input.name} (${tensorInWords(input)}) is fed by no feature; the features are ${features.map(({ name }) => name).join(', ')}`,
+        `model input ${input.name} (${tensorInWords(input)}) is fed by no feature; the features are ${shownNames(features.map(({ name }) => name))}`,
         near === undefined
           ? 'add a feature of that name, or say under model.inputs which features feed it'
           : `did you mean ${near}? Rename the feature, or say under model.inputs: { ${input.name}: ${near} }`,

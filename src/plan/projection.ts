@@ -10,6 +10,7 @@ import { castList, castTo, type Cast } from './cast.js';
 import type { ElementType, Expression, NumericRange, SourceColumn } from './facts.js';
 import type { Findings } from './findings.js';
 import { tensorInWords, type InputAssignment } from './inputs.js';
+import { shownName, shownNames } from './names.js';
 import type { PlannedInput, ProjectedColumn } from './plan.js';
 import { quoteIdentifier } from './sql.js';
 import { columnType } from './types.js';
@@ -97,7 +98,7 @@ export function planProjection(
       return [];
     };
     const words = `model input ${input.name} (${tensorInWords(input)})`;
-    const fed = features.map(({ name }) => name).join(', ');
+    const fed = shownNames(features.map(({ name }) => name));
     const rank = input.shape.length;
     if (rank !== 1 && rank !== 2) {
       return mismatch(
@@ -242,11 +243,10 @@ export function missingColumn(
 ): ReturnType<typeof pipelineProblem> {
   const names = [...columns.keys()];
   const near = nearest(name, names);
-  const shown = names.length > 40 ? `${names.slice(0, 40).join(', ')}, … (${names.length} in all)` : names.join(', ');
   return pipelineProblem(
     pipeline,
     key,
-    `${role} ${name} is no column of the source; its columns are ${shown}`,
+    `${role} ${shownName(name)} is no column of the source; its columns are ${shownNames(names, 40)}`,
     near === undefined ? 'name one of them' : `did you mean ${near}?`,
   );
 }

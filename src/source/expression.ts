@@ -6,6 +6,7 @@ import type { Problem } from '../errors.js';
 import { didYouMean } from '../pipeline/nearest.js';
 import type { Expression, SourceColumn } from '../plan/facts.js';
 import { Findings } from '../plan/findings.js';
+import { shownNames } from '../plan/names.js';
 import { columnType } from '../plan/types.js';
 import { describeColumns, hiveTypesBeside } from './columns.js';
 import type { Database } from './database.js';
@@ -185,7 +186,7 @@ class ExpressionWalk {
     this.findings.push(
       objection ?? {
         code: 'COLUMN_MISSING',
-        message: `there is no column ${name}; there are ${names.join(', ')}`,
+        message: `there is no column ${name}; there are ${shownNames(names)}`,
         hint: didYouMean(name, names) ?? (name === '' ? 'name a column' : `text stands in single quotes: '${name}'`),
         ...(at === undefined ? {} : { at }),
       },

@@ -88,22 +88,32 @@ async function filesBelow(folder: string): Promise<string[]> {
 }
 
 /**
- * Refuses an output in a folder that the source names, or that a `**` of it reaches: the next run would read it.
+ * Refuses an output in a folder that the source names, or whose folders a glob looks into: the next run would read it.
  * @param sources absolute files, folders and globs, as the pipeline has them.
+ * @param searched absolute folders below whose folders files were found.
  * @throws ColonnadeError `OUTPUT_OVERLAPS`.
  */
-export async function refuseOutputInSource(sources: readonly string[], output: string): Promise<void> {
+export async function refuseOutputInSource(
+  sources: readonly string[],
+  searched: Iterable<string>,
+  output: string,
+): Promise<void> {
+  const real = await realPath(output);
+  const refuse = async (source: string, folder: string): Promise<void> => {
+    if (!isInside(real, await realPath(folder))) return;
+    throw new ColonnadeError('OUTPUT_OVERLAPS', `the output ${output} lies in the source ${source}`, {
+      phase: 'commit',
+      hint: 'choose a sink.path outside the source, or the next run would read its own output',
+    });
+  };
   for (const source of sources) {
     const named = await stat(source).catch(() => undefined);
     const [fixed, ...reach] = source.split('**');
     const root =
       named === undefined ? (reach.length > 0 ? fixed! : undefined) : named.isDirectory() ? source : undefined;
-    if (root === undefined || !isInside(await realPath(output), await realPath(resolve(root)))) continue;
-    throw new ColonnadeError('OUTPUT_OVERLAPS', `the output ${output} lies in the source ${source}`, {
-      phase: 'commit',
-      hint: 'choose a sink.path outside the source, or the next run would read its own output',
-    });
+    if (root !== undefined) await refuse(source, resolve(root));
   }
+  for (const folder of searched) await refuse(folder, folder);
 }
 
 async function refuseOverlap(plan: Plan, places: Places): Promise<void> {
@@ -117,19 +127,7 @@ async function refuseOverlap(plan: Plan, places: Places): Promise<void> {
         hint: 'choose a sink.path outside the source',
       });
     }
-    // The file's folder up to the folder that the source names: an output inside would be read by the next run.
-    const root = dirname(input).slice(0, dirname(input).length - relativeFolder(file.relativePath).length);
-    if (isInside(output, root.replace(/\/$/, '')) && file.relativePath.includes('/')) {
-      throw new ColonnadeError('OUTPUT_OVERLAPS', `the output ${places.output} lies in the source ${root}`, {
-        phase: 'commit',
-        hint: 'choose a sink.path outside the source, or the next run would read its own output',
-      });
-    }
   }
-}
-
-function relativeFolder(path: string): string {
-  return path.includes('/') ? path.slice(0, path.lastIndexOf('/')) : '';
 }
 
 function isInside(path: string, folder: string): boolean {

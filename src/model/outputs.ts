@@ -92,7 +92,10 @@ export class OutputColumnBuilder {
         `which does not make the column ${output.name} (${output.type}${output.list ? ' list' : ''})`,
       {
         phase: 'model',
-        hint: 'The shape of an output must not change from batch to batch: export the model so that it does not.',
+        hint:
+          tensor.dims[0] === count
+            ? 'The shape of an output must not change from batch to batch: export the model so that it does not.'
+            : 'An output needs one entry for each row that the model is given: export the model so that it has.',
       },
     );
   }

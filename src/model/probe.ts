@@ -7,7 +7,7 @@ import { allocate } from './element-types.js';
 import type { Model, Tensor } from './engine.js';
 import type { DeclaredTensor } from './graph.js';
 
-/** Rows of the two runs. An extent that follows both is the number of rows. */
+/** Rows of the two runs. An extent that differs between them follows the number of rows, if it is not that itself. */
 const PROBE_ROWS = [2, 3] as const;
 
 /** A model with inputs larger than this many values is not probed. */
@@ -17,6 +17,8 @@ const MAX_VALUES = 4_000_000;
 export interface OutputShape {
   readonly type: ElementType;
   readonly shape: readonly Dimension[];
+  /** Whether there was one entry for each row that the model was given: of N-1 no one knows whose they are. */
+  readonly perRow: boolean;
 }
 
 type Run = (feeds: ReadonlyMap<string, Tensor>) => ReadonlyMap<string, Tensor>;
@@ -33,9 +35,10 @@ export function fixedBatchOf(inputs: readonly DeclaredTensor[]): number | undefi
  */
 export function probeOutputs(inputs: readonly DeclaredTensor[], run: Run): ReadonlyMap<string, OutputShape> {
   const fixed = fixedBatchOf(inputs);
+  const probed = fixed === undefined ? PROBE_ROWS : [fixed];
   const runs: ReadonlyMap<string, Tensor>[] = [];
   try {
-    for (const rows of fixed === undefined ? PROBE_ROWS : [fixed]) {
+    for (const rows of probed) {
       const feeds = neutralFeeds(inputs, rows);
       if (feeds === undefined) return new Map();
       runs.push(run(feeds));
@@ -48,7 +51,11 @@ export function probeOutputs(inputs: readonly DeclaredTensor[], run: Run): Reado
   for (const [name, { type, dims }] of first ?? []) {
     const other = second === undefined ? dims : second.get(name)?.dims;
     if (other?.length !== dims.length) continue;
-    shapes.set(name, { type, shape: dims.map((extent, i) => (extent === other[i] ? extent : null)) });
+    shapes.set(name, {
+      type,
+      shape: dims.map((extent, i) => (extent === other[i] ? extent : null)),
+      perRow: probed.every((rows, i) => runs[i]!.get(name)!.dims[0] === rows),
+    });
   }
   return shapes;
 }

@@ -89,12 +89,12 @@ function signatureOf(graph: ModelGraph, session: OrtSession): ModelSignature {
 
 function outputSpec(
   { name, classes }: DeclaredOutput,
-  { type, shape }: Pick<TensorSpec, 'type' | 'shape'>,
+  { type, shape, perRow = true }: Pick<TensorSpec, 'type' | 'shape'> & { readonly perRow?: boolean },
 ): OutputSpec {
   const width = shape.length === 2 ? shape[1] : undefined;
   // Labels that do not go with the columns one by one (a single score for two classes) would name the wrong thing.
   const fits = classes !== undefined && (width === null || width === classes.length);
-  return fits ? { name, type, shape, classes } : { name, type, shape };
+  return { name, type, shape, ...(fits ? { classes } : {}), ...(perRow ? {} : { perRow }) };
 }
 
 /**

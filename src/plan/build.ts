@@ -8,6 +8,7 @@ import { autoBatchSize, expectedMemory, sliceRows } from './estimate.js';
 import type { Expression, ModelSignature, SourceColumn, SourceFile } from './facts.js';
 import { Findings } from './findings.js';
 import { assignInputs, fixedBatchSize } from './inputs.js';
+import { shownName, shownNames } from './names.js';
 import { planOutputs } from './outputs.js';
 import { REASON_COLUMN, STATUS_COLUMN, type Plan, type PlannedFile } from './plan.js';
 import { missingColumn, planProjection } from './projection.js';
@@ -23,7 +24,7 @@ export interface PlanFacts {
   readonly hiveTypes: Readonly<Record<string, string>>;
   /** By key in the pipeline: `features[2].sql`, `source.where`. */
   readonly expressions: ReadonlyMap<string, Expression>;
-  /** Length of the first list of list features, by feature. */
+  /** The most frequent length among the first lists of list features, by feature. */
   readonly listLengths: ReadonlyMap<string, number>;
   readonly signature: ModelSignature;
 }
@@ -121,8 +122,20 @@ export function buildPlan(pipeline: Pipeline, facts: PlanFacts): Plan {
       }),
       sliceRows: slice,
     },
-    notes: [...inputNotes, ...projection.notes, ...driftNotes],
+    notes: [...inputNotes, ...projection.notes, ...driftNotes, ...hiddenFolders(files, sourceColumns)],
   } satisfies Plan);
+}
+
+/** Notes about hive folders that are not read, as the files have a column of that name themselves. */
+function hiddenFolders(files: readonly SourceFile[], columns: readonly SourceColumn[]): string[] {
+  return Object.keys(files[0]?.hive ?? {}).flatMap((name) => {
+    const own = columns.find((column) => !column.hive && column.name.toLowerCase() === name.toLowerCase());
+    if (own === undefined) return [];
+    const folder = `${name}=${files[0]!.hive[name] ?? '…'}`;
+    return [
+      `the values of the folders ${folder}, … are not read: the files have a column ${shownName(own.name)} themselves`,
+    ];
+  });
 }
 
 function checkKeys(pipeline: Pipeline, columns: ReadonlyMap<string, SourceColumn>, findings: Findings): void {
@@ -200,7 +213,7 @@ function planSinkColumns(pipeline: Pipeline, columns: ReadonlyMap<string, Source
       pipelineProblem(
         pipeline,
         key,
-        `${name} is neither a column of the source nor an output; there are ${available.join(', ')}`,
+        `${shownName(name)} is neither a column of the source nor an output; there are ${shownNames(available)}`,
         near === undefined ? 'name one of them' : `did you mean ${near}?`,
       ),
     );

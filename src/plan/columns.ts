@@ -1,6 +1,8 @@
 /** Which columns of the source a run needs, and whether all files agree on them. */
 import { ColonnadeError } from '../errors.js';
 import type { Pipeline } from '../pipeline/pipeline.js';
+import { shownName } from './names.js';
+import { counted } from './quantities.js';
 import type { Expression, NumericRange, SourceColumn, SourceFile } from './facts.js';
 
 /** The files that have one and the same schema, as DuckDB sees it. */
@@ -35,6 +37,7 @@ export function compareSchemas(groups: readonly SchemaGroup[], needed: ReadonlyS
   if (first === undefined) return [];
   for (const group of groups) refuseAmbiguous(group, needed);
   const notes: string[] = [];
+  const drifts: Drift[] = [];
   const expected = new Map(first.columns.map((column) => [column.name, column]));
   for (const group of others) {
     const [file] = group.files;
@@ -44,28 +47,63 @@ export function compareSchemas(groups: readonly SchemaGroup[], needed: ReadonlyS
       if (other?.type === column.type) continue;
       const what =
         other === undefined
-          ? `${file!.path}: column ${column.name} (${column.type}) is missing`
-          : `${file!.path}: column ${column.name} is ${other.type}`;
-      const reference = `${first.files[0]!.path} has ${column.name} as ${column.type}`;
+          ? `column ${shownName(column.name)} (${column.type}) is missing`
+          : `column ${shownName(column.name)} is ${other.type}`;
+      const reference = `${first.files[0]!.path} has ${shownName(column.name)} as ${column.type}`;
       if (needed.has(column.name)) {
-        throw new ColonnadeError('SCHEMA_DRIFT', `${what}; ${reference}`, {
-          phase: 'plan',
-          hint: 'give all files one schema, or name only the files that agree under source.path',
-        });
+        drifts.push(
+          ...group.files.map(({ path }) => ({ path, column: column.name, message: `${path}: ${what}; ${reference}` })),
+        );
+        continue;
       }
-      notes.push(`${what}; ${reference}; it is not read`);
+      notes.push(`${file!.path}: ${what}; ${reference}; it is not read`);
     }
     for (const column of found.values()) {
       if (!expected.has(column.name))
         notes.push(
-          `${file!.path}: column ${column.name} (${column.type}) is not in ${first.files[0]!.path}; it is not read`,
+          `${file!.path}: column ${shownName(column.name)} (${column.type}) is not in ${first.files[0]!.path}; it is not read`,
         );
     }
   }
+  refuseDrift(drifts);
   const shown = 8;
   return notes.length <= shown
     ? notes
     : [...notes.slice(0, shown), `${notes.length - shown} more columns differ between files and are not read`];
+}
+
+/** A column that is needed and that a file has in another type than the first file, or not at all. */
+interface Drift {
+  readonly path: string;
+  readonly column: string;
+  readonly message: string;
+}
+
+/** Differences that an error lists before the rest is counted. */
+const LISTED_DRIFTS = 10;
+
+function refuseDrift(drifts: readonly Drift[]): void {
+  const [only, ...others] = drifts;
+  if (only === undefined) return;
+  const details = {
+    phase: 'plan',
+    hint: 'give all files one schema, or name only the files that agree under source.path',
+  } as const;
+  if (others.length === 0) throw new ColonnadeError('SCHEMA_DRIFT', only.message, details);
+  const files = new Set(drifts.map(({ path }) => path)).size;
+  const columns = [...new Set(drifts.map(({ column }) => column))];
+  const more = drifts.length - LISTED_DRIFTS;
+  throw new ColonnadeError(
+    'SCHEMA_DRIFT',
+    `${counted(files, 'file differs', 'files differ')} from the first in ${columns.length === 1 ? `the column ${shownName(columns[0]!)}` : `${columns.length} columns`} that the run needs`,
+    {
+      ...details,
+      problems: [
+        ...drifts.slice(0, LISTED_DRIFTS).map(({ message }) => ({ message })),
+        ...(more > 0 ? [{ message: `… and ${counted(more, 'difference')} more` }] : []),
+      ],
+    },
+  );
 }
 
 function refuseAmbiguous(group: SchemaGroup, needed: ReadonlySet<string>): void {

@@ -1,6 +1,7 @@
 /** A plan in words: all that a run will do, for a person to check before it does. */
 import { tensorInWords } from './inputs.js';
 import { alignRows } from './layout.js';
+import { shownNames } from './names.js';
 import type { Plan, PlannedInput, PlannedOutput } from './plan.js';
 import { counted, formatBytes, formatCount, formatShare } from './quantities.js';
 import { explainRules } from './rules-in-words.js';
@@ -229,6 +230,6 @@ function explainExpected({ expected, run }: Plan): string[] {
 }
 
 function some(names: readonly string[]): string {
-  if (names.length <= MOST_NAMES) return names.join(', ');
-  return `${names.slice(0, MOST_NAMES).join(', ')}, … ${formatCount(names.length - MOST_NAMES)} more`;
+  const shown = shownNames(names.slice(0, MOST_NAMES));
+  return names.length <= MOST_NAMES ? shown : `${shown}, … ${formatCount(names.length - MOST_NAMES)} more`;
 }

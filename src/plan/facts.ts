@@ -106,6 +106,8 @@ export interface TensorSpec {
 export interface OutputSpec extends TensorSpec {
   /** Labels of the classes, in the order of the columns, where the graph tells them. */
   readonly classes?: readonly (string | number)[];
+  /** False where the model, when it was tried, gave another number of entries than it was given rows. */
+  readonly perRow?: false;
 }
 
 /** What a model takes and gives, read from its graph and from a session on it. */

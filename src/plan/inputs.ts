@@ -7,8 +7,9 @@ import { keyPath } from '../pipeline/key-path.js';
 import { pipelineProblem } from '../pipeline/locate.js';
 import { nearest } from '../pipeline/nearest.js';
 import type { Feature, Pipeline } from '../pipeline/pipeline.js';
-import type { ModelSignature, TensorSpec } from './facts.js';
+import type { ModelSignature, OutputSpec, TensorSpec } from './facts.js';
 import type { Findings } from './findings.js';
+import { shownNames } from './names.js';
 
 /** The features of one model input. */
 export interface InputAssignment {
@@ -71,7 +72,7 @@ export function assignInputs(
       mismatch(
         pipeline,
         'features',
-        `model input ${input.name} (${tensorInWords(input)}) is fed by no feature; the features are ${features.map(({ name }) => name).join(', ')}`,
+        `model input ${input.name} (${tensorInWords(input)}) is fed by no feature; the features are ${shownNames(features.map(({ name }) => name))}`,
         near === undefined
           ? 'add a feature of that name, or say under model.inputs which features feed it'
           : `did you mean ${near}? Rename the feature, or say under model.inputs: { ${input.name}: ${near} }`,
@@ -125,9 +126,10 @@ export function fixedBatchSize(signature: ModelSignature): number | undefined {
   return signature.inputs.map(({ shape }) => shape[0]).find((extent) => typeof extent === 'number');
 }
 
-/** `float32[N, 10]` */
-export function tensorInWords(tensor: TensorSpec): string {
-  const shape = tensor.shape.map((extent, axis) => (extent === null ? (axis === 0 ? 'N' : '?') : String(extent)));
+/** `float32[N, 10]`; `N` is the number of rows, `?` any other. */
+export function tensorInWords(tensor: TensorSpec & Pick<OutputSpec, 'perRow'>): string {
+  const open = (axis: number): string => (axis === 0 && tensor.perRow !== false ? 'N' : '?');
+  const shape = tensor.shape.map((extent, axis) => (extent === null ? open(axis) : String(extent)));
   return `${tensor.type}[${shape.join(', ')}]`;
 }
 

@@ -26,7 +26,7 @@ export function planOutputs(pipeline: Pipeline, signature: ModelSignature, findi
     }
     if (!hasRows(output, signature)) {
       return report(
-        `${column.from} (${tensorInWords(output)}) does not have one entry a row`,
+        `${column.from} (${tensorInWords(output)}) does not have one entry a row${output.perRow === false ? ': the model gave another number of them than it was given rows' : ''}`,
         'take another output, or export the model so that the first dimension of this one is the batch',
       );
     }
@@ -39,9 +39,9 @@ export function planOutputs(pipeline: Pipeline, signature: ModelSignature, findi
  * Whether the first dimension may be the rows. A fixed extent is not, unless it is that of the inputs; 1 is let through,
  * because exporters write it for any number of rows (LightGBM's labels) and a model cannot always be probed.
  */
-function hasRows({ shape }: OutputSpec, signature: ModelSignature): boolean {
+function hasRows({ shape, perRow }: OutputSpec, signature: ModelSignature): boolean {
   const [extent] = shape;
-  if (extent === undefined) return false;
+  if (extent === undefined || perRow === false) return false;
   return extent === null || extent === 1 || signature.inputs.some((input) => input.shape[0] === extent);
 }
 

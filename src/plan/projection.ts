@@ -10,6 +10,7 @@ import { castList, castTo, type Cast } from './cast.js';
 import type { ElementType, Expression, NumericRange, SourceColumn } from './facts.js';
 import type { Findings } from './findings.js';
 import { tensorInWords, type InputAssignment } from './inputs.js';
+import { shownName, shownNames } from './names.js';
 import type { PlannedInput, ProjectedColumn } from './plan.js';
 import { quoteIdentifier } from './sql.js';
 import { columnType } from './types.js';
@@ -24,7 +25,10 @@ export interface ColumnFacts {
   readonly ranges: ReadonlyMap<string, NumericRange>;
   /** Expressions by their key in the pipeline: `features[2].sql`, `source.where`. */
   readonly expressions: ReadonlyMap<string, Expression>;
-  /** Length of the first list of a list feature, by the feature's name; for inputs whose width the model leaves open. */
+  /**
+   * The most frequent length among the first lists of a list feature, by the feature's name; for inputs whose width the
+   * model leaves open.
+   */
   readonly listLengths: ReadonlyMap<string, number>;
 }
 
@@ -94,7 +98,7 @@ export function planProjection(
       return [];
     };
     const words = `model input ${input.name} (${tensorInWords(input)})`;
-    const fed = features.map(({ name }) => name).join(', ');
+    const fed = shownNames(features.map(({ name }) => name));
     const rank = input.shape.length;
     if (rank !== 1 && rank !== 2) {
       return mismatch(
@@ -121,7 +125,8 @@ export function planProjection(
         return mismatch(`${words} cannot be fed by a list column`, 'list columns feed inputs of numbers');
       if (!cast.ok) return mismatch(`feature ${first.name} feeds ${words}: ${cast.reason}`, cast.hint);
       const type = columnType(firstValue.type);
-      const length = width ?? (type.kind === 'list' ? type.length : undefined) ?? facts.listLengths.get(first.name);
+      const declared = width ?? (type.kind === 'list' ? type.length : undefined);
+      const length = declared ?? facts.listLengths.get(first.name);
       if (length === undefined)
         return mismatch(
           `${words} leaves its width open, and no row of ${first.name} tells how long its lists are`,
@@ -134,6 +139,10 @@ export function planProjection(
         );
       }
       checkListRule(pipeline, first.name, rules.get(first.name), input.type, findings);
+      if (declared === undefined)
+        notes.push(
+          `${words} leaves its width open: it is ${length}, as most of the first lists of ${first.name} are; rows whose list has another length are invalid`,
+        );
       if (cast.rounds) notes.push(castNote(first.name, firstValue.type, input.type));
       return [
         {
@@ -234,11 +243,10 @@ export function missingColumn(
 ): ReturnType<typeof pipelineProblem> {
   const names = [...columns.keys()];
   const near = nearest(name, names);
-  const shown = names.length > 40 ? `${names.slice(0, 40).join(', ')}, … (${names.length} in all)` : names.join(', ');
   return pipelineProblem(
     pipeline,
     key,
-    `${role} ${name} is no column of the source; its columns are ${shown}`,
+    `${role} ${shownName(name)} is no column of the source; its columns are ${shownNames(names, 40)}`,
     near === undefined ? 'name one of them' : `did you mean ${near}?`,
   );
 }

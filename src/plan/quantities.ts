@@ -10,6 +10,11 @@ export function counted(count: number, noun: string, plural = `${noun}s`): strin
   return `${formatCount(count)} ${count === 1 ? noun : plural}`;
 }
 
+/** Rows of a file by their positions: `row 1`, `rows 1 to 3`. @param to one past the last. */
+export function rowsInWords(from: number, to: number): string {
+  return to - from === 1 ? `row ${from}` : `rows ${from} to ${to - 1}`;
+}
+
 const UNITS = ['kB', 'MB', 'GB', 'TB', 'PB'] as const;
 
 /** Bytes in powers of 1,000 with three significant digits: `999 B`, `1.50 kB`, `12.3 MB`. */

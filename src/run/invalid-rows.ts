@@ -1,6 +1,7 @@
 /** Holds the invalid rows against `validate.max_invalid` while they come in. */
 import { ColonnadeError } from '../errors.js';
 import type { Plan } from '../plan/plan.js';
+import { counted } from '../plan/quantities.js';
 import type { ShardCounts } from '../score/shard.js';
 
 export class InvalidRows {
@@ -27,12 +28,12 @@ export class InvalidRows {
     const limit = this.#plan.maxInvalid!;
     const allowed =
       'count' in limit
-        ? `${limit.count} rows`
-        : `${Number((limit.share * 100).toPrecision(12))}% of ${this.#plan.expected.rows} rows`;
+        ? `${counted(limit.count, 'row')} ${limit.count === 1 ? 'is' : 'are'}`
+        : `${Number((limit.share * 100).toPrecision(12))}% of ${counted(this.#plan.expected.rows, 'row')} are`;
     const worst = [...this.#reasons].sort(([, a], [, b]) => b - a).slice(0, 5);
     throw new ColonnadeError(
       'TOO_MANY_INVALID',
-      `${this.#count} rows or more are invalid, ${allowed} are allowed: ${worst.map(([reason, rows]) => `${reason} (${rows})`).join(', ')}`,
+      `${counted(this.#count, 'row')} or more are invalid, ${allowed} allowed: ${worst.map(([reason, rows]) => `${reason} (${rows})`).join(', ')}`,
       {
         phase: 'validate',
         hint: 'mend the data or the rules under validate.rules, or raise validate.max_invalid',

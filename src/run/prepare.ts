@@ -9,7 +9,7 @@ import { locate, pipelineProblem } from '../pipeline/locate.js';
 import type { Pipeline } from '../pipeline/pipeline.js';
 import { buildPlan } from '../plan/build.js';
 import type { SchemaGroup } from '../plan/columns.js';
-import type { Expression, ModelSignature, SourceColumn, SourceFile } from '../plan/facts.js';
+import type { Expression, ModelSignature, SourceFile } from '../plan/facts.js';
 import type { Plan } from '../plan/plan.js';
 import { quoteIdentifier } from '../plan/sql.js';
 import { columnType } from '../plan/types.js';
@@ -33,7 +33,10 @@ export async function preparePlan(pipeline: Pipeline): Promise<Plan> {
   const signature = readSignature(pipeline.model.path).catch(pointingAt(pipeline, 'model.path'));
   signature.catch(() => undefined);
   const found = await findFiles(pipeline.source.paths).catch(pointingAt(pipeline, 'source.path'));
-  await refuseOutputInSource(pipeline.source.paths, pipeline.sink.path).catch(pointingAt(pipeline, 'sink.path'));
+  const searched = new Set(found.filter(({ path, root }) => dirname(path) !== root).map(({ root }) => root));
+  await refuseOutputInSource(pipeline.source.paths, searched, pipeline.sink.path).catch(
+    pointingAt(pipeline, 'sink.path'),
+  );
   const files = await inParallel(found, FOOTERS_AT_ONCE, async ({ path, relativePath, hive }): Promise<SourceFile> => ({
     ...(await describeFile(path, dirname(path))),
     relativePath,
@@ -54,7 +57,7 @@ export async function preparePlan(pipeline: Pipeline): Promise<Plan> {
       schemas[0]!.columns.filter(({ hive }) => hive).map(({ name, type }) => [name, type]),
     );
     const expressions = await bind(database, pipeline, files[0]!, types);
-    const listLengths = await measureLists(database, pipeline, files, types, schemas[0]!.columns, expressions);
+    const listLengths = await measureLists(database, pipeline, schemas, types, expressions);
     return buildPlan(pipeline, {
       files,
       schemas,
@@ -139,30 +142,51 @@ function locateProblems(error: unknown, pipeline: Pipeline): unknown {
   return new ColonnadeError(code, message, { phase, problems, cause, ...(hint === undefined ? {} : { hint }) });
 }
 
-/** Length of the first list of each list feature that is not empty: an empty one tells of no model. */
+/** Lists that are looked at to learn their length. */
+const MEASURED_LISTS = 1000;
+
+/**
+ * The most frequent length among the first lists of each list feature, the one that comes first where several are. An
+ * empty one tells of no model. A single list could be the one that is cut short, and all others would be called invalid.
+ */
 async function measureLists(
   database: Database,
   pipeline: Pipeline,
-  files: readonly SourceFile[],
+  schemas: readonly SchemaGroup[],
   types: Readonly<Record<string, string>>,
-  columns: readonly SourceColumn[],
   expressions: ReadonlyMap<string, Expression>,
 ): Promise<Map<string, number>> {
+  const typeIn = ({ columns }: SchemaGroup, name: string): string | undefined =>
+    columns.find((column) => column.name === name)?.type;
   const lengths = new Map<string, number>();
   for (const [i, feature] of pipeline.features.entries()) {
     const expression = expressions.get(`features[${i}].sql`);
-    const type = expression?.type ?? columns.find(({ name }) => name === feature.name)?.type;
+    const type = expression?.type ?? typeIn(schemas[0]!, feature.name);
     if (type === undefined || columnType(type).kind !== 'list') continue;
-    const value = expression?.sql ?? quoteIdentifier(feature.name);
-    for (const file of files) {
+    const measure = `len(${expression === undefined ? quoteIdentifier(feature.name) : `TRY(${expression.sql})`})`;
+    const counts = new Map<number, number>();
+    let left = MEASURED_LISTS;
+    // Files that lack a column, or have it in another type, are refused later.
+    const alike = schemas.filter((group) =>
+      (expression?.columns ?? [feature.name]).every((name) => typeIn(group, name) === typeIn(schemas[0]!, name)),
+    );
+    for (const file of alike.flatMap(({ files }) => files)) {
       if (file.rows === 0) continue;
-      const [row] = await database.rows(
-        `SELECT len(${value}) AS length FROM ${scanSql(file, types)} WHERE len(${value}) > 0 LIMIT 1`,
+      if (left === 0) break;
+      // In the order of the file, as the database has one thread.
+      const rows = await database.rows(
+        `SELECT ${measure} AS length FROM ${scanSql(file, types)} WHERE ${measure} > 0 LIMIT ${left}`,
+        { file: file.path },
       );
-      if (row === undefined) continue;
-      lengths.set(feature.name, Number(row.length));
-      break;
+      left -= rows.length;
+      for (const row of rows) {
+        const length = Number(row['length']);
+        counts.set(length, (counts.get(length) ?? 0) + 1);
+      }
     }
+    const most = Math.max(...counts.values());
+    const [length] = [...counts].find(([, count]) => count === most) ?? [];
+    if (length !== undefined) lengths.set(feature.name, length);
   }
   return lengths;
 }

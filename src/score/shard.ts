@@ -10,6 +10,7 @@ import { ColonnadeError } from '../errors.js';
 import type { Engine } from '../model/engine.js';
 import { BatchBuilder } from '../model/batch-builder.js';
 import { ROW_STATUS, type Plan, type Shard } from '../plan/plan.js';
+import { rowsInWords } from '../plan/quantities.js';
 import { validateBatch } from '../validate/validate.js';
 import { RowGroupScores } from './row-group-scores.js';
 
@@ -190,8 +191,21 @@ export class ShardScorer {
     scores.expect(start, verdict.kept, verdict.keep);
   }
 
-  #scoreBatch({ builder, scores }: OpenRowGroup): void {
-    if (builder.rows > 0) scores.write(this.#engine.run(builder.take()));
+  /** Scores the window that ends with the last row that was seen. */
+  #scoreBatch(group: OpenRowGroup): void {
+    const { builder, scores, firstRow, seen } = group;
+    try {
+      if (builder.rows > 0) scores.write(this.#engine.run(builder.take()));
+    } catch (error) {
+      if (!(error instanceof ColonnadeError) || error.code !== 'MODEL_FAILED') throw error;
+      const start = Math.floor((seen - 1) / this.#batchSize) * this.#batchSize;
+      const place = `${this.#file.path}, ${rowsInWords(firstRow + start, firstRow + seen)}`;
+      throw new ColonnadeError(error.code, `${place}: ${error.message}`, {
+        phase: error.phase,
+        cause: error,
+        ...(error.hint === undefined ? {} : { hint: error.hint }),
+      });
+    }
     this.#options.onRows?.(this.#counts.rows);
   }
 

@@ -11,7 +11,10 @@ import type { Database } from './database.js';
 
 export interface CopyOptions {
   readonly compression: Compression;
-  /** Rows of a row group; DuckDB rounds up to whole chunks of 2,048. */
+  /**
+   * Rows of a row group: DuckDB ends it with the chunk (of 2,048 rows at most) that brings it there, so that it has up to
+   * 2,047 more. The last one has fewer, and with `partitionBy` also one where a part of the query ends.
+   */
   readonly rowGroupSize: number;
   /** Key-value metadata of every file that is written. */
   readonly metadata?: Readonly<Record<string, string>>;

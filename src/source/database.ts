@@ -84,9 +84,10 @@ async function lockDown(options: DatabaseOptions): Promise<string[]> {
     // In this order: a new folder takes the limit back to its default, 90 % of the disk.
     `SET temp_directory = ${quoteString(options.spillDirectory)}`,
     `SET max_temp_directory_size = '${bytes(options.spillLimit ?? 16 * options.memoryLimit)}'`,
+    // Both for every connection: without GLOBAL they would hold for the first one alone.
     // Times are computed in one zone wherever the run takes place.
-    `SET TimeZone = 'UTC'`,
-    'SET errors_as_json = true',
+    `SET GLOBAL TimeZone = 'UTC'`,
+    'SET GLOBAL errors_as_json = true',
     `SET allowed_directories = ${list(folders)}`,
     `SET allowed_paths = ${list(files)}`,
     'SET enable_external_access = false',

@@ -4,7 +4,10 @@
  * Source: DuckDB `src/common/exception.cpp` (names of the exception types).
  */
 import { existsSync } from 'node:fs';
+import { basename } from 'node:path';
 import { ColonnadeError, messageOf, type ErrorCode } from '../errors.js';
+import { rowsInWords } from '../plan/quantities.js';
+import { hiveSegment } from './hive.js';
 
 /** What was being done when DuckDB failed. */
 export interface QueryContext {
@@ -92,6 +95,15 @@ export function duckdbError(error: unknown, context: QueryContext = {}): Colonna
   if (/no space left|disk full|ENOSPC|quota exceeded/i.test(fault.message)) {
     return told('DISK_FULL', `the disk is full${place}: ${said}`, 'free some space, then run it again');
   }
+  const tooLong = folderTooLong(fault);
+  if (tooLong !== undefined) {
+    const { name, value, bytes } = tooLong;
+    return told(
+      'COLUMN_TYPE',
+      `the value ${shownValue(value)} of ${name} makes a folder whose name of ${bytes} bytes is longer than the file system allows (mostly 255)`,
+      `partition by another column, or shorten the values of ${name} in the source; a character that is escaped, as in %2F, takes three bytes or more`,
+    );
+  }
   const written = context.target !== undefined && fault.message.includes(context.target);
   if ((isGone(fault) && !written) || (context.file !== undefined && !existsSync(context.file))) {
     return told(
@@ -132,6 +144,29 @@ export function duckdbError(error: unknown, context: QueryContext = {}): Colonna
   return told('INTERNAL', `DuckDB failed${place}: ${said}`, 'run it again; if it stays, report it');
 }
 
+/** The hive folder that could not be made as its name is too long. */
+function folderTooLong({
+  type,
+  message,
+}: DuckDBFault): { readonly name: string; readonly value: string; readonly bytes: number } | undefined {
+  const [, path] = /^Failed to create directory "([^]*)": File name too long/.exec(message) ?? [];
+  if (type !== 'IO' || path === undefined) return undefined;
+  const folder = basename(path);
+  const segment = hiveSegment(folder);
+  return segment === null
+    ? undefined
+    : { name: segment.name, value: segment.value ?? '', bytes: Buffer.byteLength(folder) };
+}
+
+/** Characters of a value that an error repeats. */
+const MOST_CHARACTERS = 40;
+
+function shownValue(value: string): string {
+  const characters = Array.from(value);
+  if (characters.length <= MOST_CHARACTERS) return JSON.stringify(value);
+  return `${JSON.stringify(characters.slice(0, MOST_CHARACTERS).join(''))}… (${characters.length} characters)`;
+}
+
 function isGone(fault: DuckDBFault): boolean {
   return fault.type === 'IO' && /no files found|no such file|does not exist/i.test(fault.message);
 }
@@ -149,7 +184,7 @@ function isBroken({ type, message }: DuckDBFault): boolean {
 }
 
 function rowsOf({ rows }: QueryContext): string {
-  return rows === undefined ? '' : ` in rows ${rows[0]} to ${rows[1] - 1}`;
+  return rows === undefined ? '' : ` in ${rowsInWords(...rows)}`;
 }
 
 function placeOf(context: QueryContext): string {

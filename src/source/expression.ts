@@ -6,6 +6,8 @@ import type { Problem } from '../errors.js';
 import { didYouMean } from '../pipeline/nearest.js';
 import type { Expression, SourceColumn } from '../plan/facts.js';
 import { Findings } from '../plan/findings.js';
+import { shownNames } from '../plan/names.js';
+import { columnType } from '../plan/types.js';
 import { describeColumns, hiveTypesBeside } from './columns.js';
 import type { Database } from './database.js';
 import { readFault } from './duckdb-errors.js';
@@ -87,7 +89,9 @@ async function bind(
     const [described] = await database.rows(`${prefix}${sql}) AS value FROM ${scan}`);
     const type = String(described!['column_type']);
     if (boolean && type !== 'BOOLEAN') {
-      return [invalid(`the condition is ${type}, not BOOLEAN`, `compare it with something, as in ${sql} <> 0`)];
+      return [
+        invalid(`the condition is ${type}, not BOOLEAN`, `compare it with something, as in ${conditionOn(sql, type)}`),
+      ];
     }
     return { type, columns: [...walk.columns] };
   } catch (error) {
@@ -97,6 +101,23 @@ async function bind(
     return [
       invalid(said, 'see DuckDB’s documentation for the functions and casts that there are', charactersAt(sql, bytes)),
     ];
+  }
+}
+
+/** A condition that a value of this type can stand in. */
+function conditionOn(sql: string, type: string): string {
+  const value = /^(\w+|"[^"]*")$/.test(sql) ? sql : `(${sql})`;
+  switch (columnType(type).kind) {
+    case 'integer':
+    case 'decimal':
+    case 'float':
+      return `${value} <> 0`;
+    case 'text':
+      return `${value} = 'yes'`;
+    case 'list':
+      return `len(${value}) > 0`;
+    default:
+      return type === 'DATE' || type.startsWith('TIMESTAMP') ? `${value} >= DATE '2026-01-01'` : `${value} IS NOT NULL`;
   }
 }
 
@@ -165,7 +186,7 @@ class ExpressionWalk {
     this.findings.push(
       objection ?? {
         code: 'COLUMN_MISSING',
-        message: `there is no column ${name}; there are ${names.join(', ')}`,
+        message: `there is no column ${name}; there are ${shownNames(names)}`,
         hint: didYouMean(name, names) ?? (name === '' ? 'name a column' : `text stands in single quotes: '${name}'`),
         ...(at === undefined ? {} : { at }),
       },

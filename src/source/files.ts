@@ -15,7 +15,9 @@ import { hiveSegment, sameHiveColumns } from './hive.js';
 export interface FoundFile {
   /** Absolute. */
   readonly path: string;
-  /** Relative to the folder that was named, the fixed part of the glob, or the file's own folder; slashes. */
+  /** The folder that was named, the fixed part of the glob, or the file's own folder. Absolute. */
+  readonly root: string;
+  /** Relative to `root`, behind as many folders above it as tell it from other files; slashes. One for each file. */
   readonly relativePath: string;
   /**
    * Values by hive column; null for `__HIVE_DEFAULT_PARTITION__`. Below a named folder every `k=v` folder counts, the
@@ -33,7 +35,6 @@ const LISTED = 8;
 /** A file before its place among the others is known. */
 interface Candidate {
   readonly path: string;
-  /** The folder that `relativePath` starts at. */
   readonly root: string;
   /** True where `k=v` folders that end at the root count. */
   readonly hiveAboveRoot: boolean;
@@ -43,24 +44,44 @@ interface Candidate {
  * @param paths absolute (or relative to the working directory): files of any name, folders, globs. A path that exists
  * is taken literally, even with `*` or `[` in its name. In folders and globs, names that start with `_` or `.`
  * (`_temporary`, `_SUCCESS`; but not `_a=1`) and `*.colonnade` folders are passed over, as they hold no data.
- * A file that is found twice counts once, at its first place.
- * @throws ColonnadeError `NO_INPUT` where a path leads to no file, or two files have one relative path;
- * `SCHEMA_DRIFT` where files differ in their hive columns; `COLUMN_AMBIGUOUS` where two folders on one path stand for
- * the same column; `IO_FAILED` where a folder cannot be read.
+ * A file that is found twice, links followed, counts once: where the first of the paths leads to it, and there at the
+ * place that no link leads to, if there is one.
+ * @throws ColonnadeError `NO_INPUT` where a path leads to no file; `SCHEMA_DRIFT` where files differ in their hive
+ * columns; `COLUMN_AMBIGUOUS` where two folders on one path stand for the same column; `IO_FAILED` where a folder cannot
+ * be read.
  */
 export async function findFiles(paths: readonly string[]): Promise<FoundFile[]> {
-  const found = new Map<string, FoundFile>();
+  const taken = new Set<string>();
+  const found: FoundFile[] = [];
   for (const given of paths) {
     const candidates = await candidatesOf(resolve(given), given);
-    const files = candidates
-      .map(foundFile)
-      .sort((a, b) => Buffer.compare(Buffer.from(a.relativePath), Buffer.from(b.relativePath)));
-    for (const file of files) if (!found.has(file.path)) found.set(file.path, file);
+    const files = (await eachOnce(candidates, taken)).map(foundFile);
+    found.push(...files.sort((a, b) => Buffer.compare(Buffer.from(a.relativePath), Buffer.from(b.relativePath))));
   }
-  const files = [...found.values()];
-  refuseSameNames(files);
-  sameHiveColumns(files);
-  return files;
+  sameHiveColumns(found);
+  return toldApart(found);
+}
+
+/**
+ * The candidates that are no file of `taken` by another name, each file once.
+ * @param taken real paths of the files that were found before; those of the candidates are added.
+ */
+async function eachOnce(candidates: readonly Candidate[], taken: Set<string>): Promise<Candidate[]> {
+  const byFile = new Map<string, Candidate>();
+  const realRoots = new Map<string, string>();
+  for (const candidate of candidates) {
+    const { path, root } = candidate;
+    const real = await realpath(path).catch((error: unknown) => {
+      throw unreadable(path, error);
+    });
+    if (taken.has(real)) continue;
+    const realRoot = realRoots.get(root) ?? (await realpath(root));
+    realRoots.set(root, realRoot);
+    // `latest/a.parquet` and `day=2/a.parquet`, where `latest` is a link: the second one is where the file lies.
+    if (!byFile.has(real) || join(realRoot, relative(root, path)) === real) byFile.set(real, candidate);
+  }
+  for (const real of byFile.keys()) taken.add(real);
+  return [...byFile.values()];
 }
 
 async function candidatesOf(path: string, given: string): Promise<Candidate[]> {
@@ -153,26 +174,58 @@ function foundFile({ path, root, hiveAboveRoot }: Candidate): FoundFile {
     }
     hive[column.name] = column.value;
   }
-  return { path, relativePath, hive };
+  return { path, root, relativePath, hive };
 }
 
-/** The output of an append keeps relative paths, so two files must not share one. */
-function refuseSameNames(files: readonly FoundFile[]): void {
-  const names = new Map<string, FoundFile>();
-  for (const file of files) {
-    const other = names.get(file.relativePath);
-    if (other !== undefined) {
-      throw new ColonnadeError(
-        'NO_INPUT',
-        `two files of the source have the same place in the output, ${file.relativePath}: ${other.path} and ${file.path}`,
-        {
-          phase: 'source',
-          hint: 'name the folder above both as source.path, or a glob that starts there',
-        },
-      );
-    }
-    names.set(file.relativePath, file);
+/**
+ * Gives every file a relative path of its own, as outputs keep them: where two would have the same, all files of both
+ * roots get the name of the folder above put in front, and so on until none is told twice.
+ */
+function toldApart(files: readonly FoundFile[]): FoundFile[] {
+  const above = new Map<string, number>();
+  for (;;) {
+    const placed = files.map((file) => {
+      const count = above.get(file.root) ?? 0;
+      const prefix = count === 0 ? [] : foldersOf(file.root).slice(-count).map(visible);
+      return { ...file, relativePath: [...prefix, file.relativePath].join('/') };
+    });
+    const roots = clashing(placed);
+    if (roots.size === 0) return placed;
+    const before = [...roots].filter((root) => (above.get(root) ?? 0) < foldersOf(root).length);
+    // Whole paths differ, so that this ends before; but for names that are written as `visible` writes others.
+    if (before.length === 0)
+      throw noInput(`the files in ${[...roots].join(' and ')} cannot be told apart`, 'rename one');
+    for (const root of before) above.set(root, (above.get(root) ?? 0) + 1);
   }
+}
+
+function foldersOf(path: string): string[] {
+  return path.split(sep).filter((folder) => folder !== '');
+}
+
+/** Roots of files whose relative path is another's too, or a folder on the way to another. */
+function clashing(files: readonly FoundFile[]): Set<string> {
+  const roots = new Set<string>();
+  const byPath = new Map<string, string>();
+  const clash = (path: string, root: string): void => {
+    const other = byPath.get(path);
+    if (other !== undefined && other !== root) roots.add(other).add(root);
+  };
+  for (const { relativePath, root } of files) {
+    clash(relativePath, root);
+    byPath.set(relativePath, root);
+  }
+  for (const { relativePath, root } of files) {
+    for (let at = relativePath.indexOf('/'); at >= 0; at = relativePath.indexOf('/', at + 1))
+      clash(relativePath.slice(0, at), root);
+  }
+  return roots;
+}
+
+/** A folder's name as readers of an output look into it; other names stay others. */
+function visible(folder: string): string {
+  if (!isHidden(folder) && (!folder.includes('%') || folder.includes('='))) return folder;
+  return folder.replaceAll(/[._%=]/g, (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
 /** Data lies in neither; Spark's rule, by which `_a=1` is a hive folder. */

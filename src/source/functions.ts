@@ -119,10 +119,17 @@ export function objectionTo(
       'name the data in source.path; an expression sees the columns of its row',
       at,
     );
+  if (name === 'error') {
+    return forbidden(
+      'error gives no value, it ends the query',
+      'write NULL where there is no value: as a feature it makes its row invalid, unless a rule says otherwise',
+      at,
+    );
+  }
   if (!facts.consistent) {
     return forbidden(
       `${name} may give another value each time it is called`,
-      'predictions must be the same for every run: use a column, or hash(…) of one, instead',
+      'predictions must be the same for every run: use a column instead, or hash(x) % 1000 of one',
       at,
     );
   }

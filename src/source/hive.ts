@@ -3,6 +3,7 @@
  * Source: DuckDB documentation, "Hive Partitioning"; Spark, "Partition Discovery" (`__HIVE_DEFAULT_PARTITION__`).
  */
 import { ColonnadeError } from '../errors.js';
+import { shownNames } from '../plan/names.js';
 import type { FoundFile } from './files.js';
 
 /** Folder value that stands for NULL. */
@@ -32,7 +33,7 @@ function decoded(text: string): string {
 export function sameHiveColumns(files: readonly FoundFile[]): void {
   const [first] = files;
   if (first === undefined) return;
-  const columnsOf = (file: FoundFile): string => Object.keys(file.hive).sort().join(', ');
+  const columnsOf = (file: FoundFile): string => shownNames(Object.keys(file.hive).sort());
   const other = files.find((file) => columnsOf(file) !== columnsOf(first));
   if (other === undefined) return;
   const words = (file: FoundFile): string => `${file.path} (${columnsOf(file) === '' ? 'none' : columnsOf(file)})`;

@@ -14,6 +14,7 @@ import type { DuckDBConnection } from '@duckdb/node-api';
 import type { RecordBatch } from 'apache-arrow';
 import { ColonnadeError } from '../errors.js';
 import type { ProjectedColumn } from '../plan/plan.js';
+import { rowsInWords } from '../plan/quantities.js';
 import { BatchReader } from './arrow-batch.js';
 import { duckdbBinding, type RawChunk } from './binding.js';
 import { blame } from './blame.js';
@@ -200,7 +201,7 @@ class FunctionScanner implements Scanner {
 }
 
 function wrongRows(path: string, range: RowRange, found: number): ColonnadeError {
-  const words = `rows ${range.firstRow} to ${range.firstRow + range.rows - 1}`;
+  const words = rowsInWords(range.firstRow, range.firstRow + range.rows);
   return new ColonnadeError(
     'BAD_PARQUET',
     `${path}: ${found} of ${range.rows} rows were found (${words} by the footer)`,

@@ -104,8 +104,12 @@ function checkColumn(
     checkLists(data, column, column.listLength, lost, rows, report);
     return;
   }
+  if (column.element === 'string') {
+    checkTexts(data, name, rows, report);
+    return;
+  }
   const values = data.values as Numbers | Integers64 | undefined;
-  if (column.element === 'string' || values === undefined) return;
+  if (values === undefined) return;
   if (values instanceof BigInt64Array || values instanceof BigUint64Array) {
     checkIntegers64(values, data, name, rule, rows, report);
     return;
@@ -121,6 +125,22 @@ function checkColumn(
     }
   }
   checkRange(values, data, name, rule, rows, report);
+}
+
+/**
+ * ONNX Runtime's binding for Node (1.30) hands texts over as C strings: `a\0b` would be scored as `a`, without a word.
+ * A text that is NULL is empty.
+ */
+function checkTexts(data: Data, name: string, rows: number, report: Report): void {
+  const offsets = data.valueOffsets as Int32Array;
+  const bytes = data.values as Uint8Array;
+  const end = offsets[rows]!;
+  let at = bytes.subarray(0, end).indexOf(0, offsets[0]);
+  for (let row = 0; at >= 0 && row < rows; row += 1) {
+    if (offsets[row + 1]! <= at) continue;
+    report(row, `${name}: holds a NUL character`);
+    at = bytes.subarray(0, end).indexOf(0, offsets[row + 1]);
+  }
 }
 
 /**

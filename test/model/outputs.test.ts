@@ -219,6 +219,15 @@ describe('an output that is not as planned', () => {
     expect(error.message).toContain(`${value.type}[${value.dims.join(', ')}] as output for 2 rows`);
   });
 
+  it('fails the run where there is not one entry for each row, and says that this is what it takes', async () => {
+    for (const dims of [[1, 1], [3, 1], []]) {
+      const builder = new OutputColumnBuilder(planned(WHOLE, 'float32'), 2);
+      const value = tensor('float32', dims, [1, 2, 3].slice(0, dims[0] ?? 1));
+      const error = await rejection(Promise.resolve().then(() => builder.write(value, 0, 2)));
+      expect(error.hint).toMatch(/one entry for each row/);
+    }
+  });
+
   it('fails the run where the lists change their length', () => {
     const builder = new OutputColumnBuilder(planned(LIST, 'float32'), 2);
     builder.write(tensor('float32', [1, 2], [1, 2]), 0, 1);

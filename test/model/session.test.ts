@@ -66,7 +66,7 @@ describe('the signature', () => {
       expect(model.signature.outputs).toEqual([
         { name: 'label', type: 'int64', shape: [null] },
         { name: 'Y', type: 'float32', shape: [null, 3] },
-        { name: 'K', type: 'float32', shape: [2, 5] },
+        { name: 'K', type: 'float32', shape: [2, 5], perRow: false },
       ]);
       return Promise.resolve();
     });

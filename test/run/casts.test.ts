@@ -188,6 +188,15 @@ describe('kinds that no cast turns into a number', () => {
       '',
     ]);
   });
+
+  it('make rows invalid whose text holds a NUL character, at which ONNX Runtime would cut it off', async () => {
+    await bench.parquet('data/a.parquet', "SELECT unnest([chr(0) || 'a', 'b', 'c' || chr(0), '', NULL]) AS x");
+    expect(await scored(await partsFor('string'))).toEqual({
+      y: [null, 'b', null, '', null],
+      reasons: { 0: 'x: holds a NUL character', 2: 'x: holds a NUL character', 4: 'x: NULL' },
+      counts: { 'x: holds a NUL character': 2, 'x: NULL': 1 },
+    });
+  });
 });
 
 describe('lists', () => {
@@ -274,21 +283,53 @@ describe('the way out that a refused cast names', () => {
 });
 
 describe('the width of a model that leaves it open', () => {
-  it('is that of the first list that is not empty', async () => {
-    const model = await bench.write(
-      'models/open.onnx',
-      onnx({
-        inputs: [{ name: 'X', type: 'float32', shape: ['N', 'F'] }],
-        outputs: [{ name: 'Y', type: 'float32', shape: ['N', 'F'] }],
-        nodes: [{ op: 'Identity', inputs: ['X'], outputs: ['Y'] }],
-      }),
-    );
-    await bench.parquet('data/a.parquet', 'SELECT unnest([[], NULL, [1, 2], [3, 4]])::FLOAT[] AS x');
-    const { summary } = await bench.run({
-      features: ['x'],
-      model: { path: model },
-      outputs: { y: { from: 'Y', as: 'list' } },
+  async function openParts(change: Partial<Parts> = {}): Promise<Parts> {
+    const model = onnx({
+      inputs: [{ name: 'X', type: 'float32', shape: ['N', 'F'] }],
+      outputs: [{ name: 'Y', type: 'float32', shape: ['N', 'F'] }],
+      nodes: [{ op: 'Identity', inputs: ['X'], outputs: ['Y'] }],
     });
-    expect(summary).toMatchObject({ scored: 2, quarantined: 2 });
+    return {
+      features: ['x'],
+      model: { path: await bench.write('models/open.onnx', model) },
+      outputs: { y: { from: 'Y', as: 'list' } },
+      ...change,
+    };
+  }
+
+  it('is that of lists that are not empty', async () => {
+    await bench.parquet('data/a.parquet', 'SELECT unnest([[], NULL, [], [], [1, 2], [3, 4]])::FLOAT[] AS x');
+    expect((await bench.run(await openParts())).summary).toMatchObject({ scored: 2, quarantined: 4 });
+  });
+
+  it('is the most frequent among the first lists, which may be cut short, and is noted in the plan', async () => {
+    await bench.parquet('data/a.parquet', 'SELECT unnest([[1], NULL, [1, 2, 3]])::FLOAT[] AS x');
+    await bench.parquet('data/b.parquet', 'SELECT unnest([[1, 2], [1, 2, 3], [1], [4, 5, 6]])::FLOAT[] AS x');
+    const parts = await openParts();
+    const { notes, projection } = await bench.plan(parts);
+    expect(projection[0]!.listLength).toBe(3);
+    expect(notes).toEqual([expect.stringContaining('X (float32[N, ?]) leaves its width open: it is 3') as unknown]);
+    expect((await bench.run(parts)).summary.reasons).toEqual({
+      'x: NULL': 1,
+      'x: 1 values in the list, the model takes 3': 2,
+      'x: 2 values in the list, the model takes 3': 1,
+    });
+  });
+
+  it('is learnt from a thousand lists, and from rows for which an expression fails not at all', async () => {
+    await bench.parquet(
+      'data/a.parquet',
+      `SELECT CASE WHEN i < 1 THEN 'none' WHEN i < 600 THEN '[1, 2]' WHEN i < 1001 THEN '[1]' ELSE '[1, 2, 3]' END AS t
+       FROM range(5000) t(i)`,
+    );
+    const parts = await openParts({ features: [{ name: 'x', sql: 'CAST(t AS FLOAT[])' }] });
+    expect((await bench.plan(parts)).projection[0]!.listLength).toBe(2);
+  });
+
+  it('does not hide that the files differ', async () => {
+    await bench.parquet('data/a.parquet', 'SELECT [1]::FLOAT[] AS x');
+    await bench.parquet('data/b.parquet', 'SELECT 1 AS z');
+    await bench.parquet('data/c.parquet', 'SELECT 1 AS x');
+    expect((await bench.failure(await openParts())).code).toBe('SCHEMA_DRIFT');
   });
 });

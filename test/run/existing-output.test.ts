@@ -174,6 +174,19 @@ describe('an output that overlaps its source', () => {
     expect(summary.rows).toBe(100);
   });
 
+  it('is allowed beside folders whose files have one name: they keep the names of the folders', async () => {
+    await bench.parquet('data/x/1.parquet', rowsOf(10));
+    await bench.parquet('data/y/1.parquet', rowsOf(20));
+    const source = { path: ['data/x/1.parquet', 'data/y/1.parquet'] };
+    const validate = { rules: { x: { min: 1 } } };
+    const { manifest } = await bench.run({ ...parts, source, validate, sink: { path: 'data/out' } });
+    expect(manifest.outputs.map(({ path, rows }) => ({ path, rows }))).toEqual([
+      { path: 'x/1.parquet', rows: 10 },
+      { path: 'y/1.parquet', rows: 20 },
+    ]);
+    expect(await bench.files('data/out.colonnade/quarantine')).toEqual(['x/1.parquet', 'y/1.parquet']);
+  });
+
   it('is seen through links', async () => {
     await symlink(bench.path('data'), bench.path('link'));
     expect((await bench.failure({ ...parts, sink: { path: 'link', exists: 'replace' } })).code).toBe('OUTPUT_OVERLAPS');

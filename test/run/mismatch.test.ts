@@ -151,13 +151,39 @@ describe('a model that does not fit the columns', () => {
       outputs: [{ name: 'score', type: 'float32', shape: [] }],
       nodes: [{ op: 'ReduceSum', inputs: ['X'], outputs: ['score'], attributes: { keepdims: 0 } }],
     });
+    const constants = [
+      { name: 'from', type: 'int64', dims: [1], values: [0] },
+      { name: 'to', type: 'int64', dims: [1], values: [-1] },
+    ] as const;
+    const oneLess = onnx({
+      inputs: [input],
+      outputs: [{ name: 'score', type: 'float32', shape: ['M', 2] }],
+      nodes: [{ op: 'Slice', inputs: ['X', 'from', 'to'], outputs: ['score'] }],
+      constants,
+    });
+    const sum = onnx({
+      inputs: [input],
+      outputs: [{ name: 'score', type: 'float32', shape: ['N', 1] }],
+      nodes: [{ op: 'ReduceSum', inputs: ['X'], outputs: ['score'], attributes: { keepdims: 1 } }],
+    });
+    const fixed = onnx({
+      inputs: [{ ...input, shape: [4, 2] }],
+      outputs: [{ name: 'score', type: 'float32', shape: ['M', 2] }],
+      nodes: [{ op: 'Slice', inputs: ['X', 'from', 'to'], outputs: ['score'] }],
+      constants,
+    });
     for (const [model, shape] of [
       [transposed, 'float32[2, ?]'],
       [total, 'float32[]'],
+      [oneLess, 'float32[?, 2]'],
+      [sum, 'float32[1, 1]'],
+      [fixed, 'float32[3, 2]'],
     ] as const) {
       const error = await bench.failure(await partsFor(model, { outputs: { y: { from: 'score', index: 0 } } }));
       expect(error).toMatchObject({ code: 'MODEL_MISMATCH', exitCode: 78 });
-      expect(error.message).toBe(`score (${shape}) does not have one entry a row`);
+      expect(error.message).toBe(
+        `score (${shape}) does not have one entry a row: the model gave another number of them than it was given rows`,
+      );
       expect(error.problems[0]!.position).toBeDefined();
       expect(await bench.isVisible()).toBe(false);
     }
@@ -198,6 +224,33 @@ describe('a model that does not fit the columns', () => {
     const error = await bench.failure(await partsFor(linearModel([1, 2, 3]), { outputs: { y: 'scor', a: 'score' } }));
     expect(error.problems).toHaveLength(3);
     expect(error.message).toMatch(/3 things do not fit/);
+  });
+});
+
+describe('a model that fails on a batch', () => {
+  it('is told with the file and the rows that it was given', async () => {
+    await bench.parquet(
+      'data/b.parquet',
+      'SELECT (CASE WHEN i = 3500 THEN 9 ELSE i % 2 END)::BIGINT AS i FROM range(5000) t(i)',
+    );
+    const lookup = onnx({
+      inputs: [{ name: 'X', type: 'int64', shape: ['N'] }],
+      outputs: [{ name: 'Y', type: 'float32', shape: ['N'] }],
+      nodes: [{ op: 'Gather', inputs: ['W', 'X'], outputs: ['Y'] }],
+      constants: [{ name: 'W', type: 'float32', dims: [2], values: [10, 20] }],
+    });
+    const error = await bench.failure({
+      source: { path: 'data/b.parquet' },
+      features: ['i'],
+      model: { path: await bench.write('models/lookup.onnx', lookup), batch_size: 1000 },
+      outputs: { y: 'Y' },
+      run: { retries: 0 },
+    });
+    expect(error).toMatchObject({ code: 'MODEL_FAILED', phase: 'model', exitCode: 1 });
+    // Batches start anew with the second row group, at row 2,048.
+    expect(error.message).toContain(`${bench.path('data/b.parquet')}, rows 3048 to 4047: `);
+    expect(error.message).toContain('failed on a batch of 1000 rows');
+    expect(error.hint).toMatch(/rule/);
   });
 });
 

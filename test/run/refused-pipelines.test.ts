@@ -107,7 +107,7 @@ describe('SQL', () => {
     await bench.parquet('data/a.parquet', "SELECT unnest(['1', '2', 'three']) AS t, 1::FLOAT AS x");
     const error = await bench.failure({ ...parts, source: { where: 'CAST(t AS INTEGER) > 1' } });
     expect(error.code).toBe('SQL_FAILED');
-    expect(error.message).toMatch(/source\.where.*rows 2 to 2/);
+    expect(error.message).toMatch(/source\.where.*in row 2\)/);
     expect(error.hint).toContain('TRY_CAST');
   });
 });

@@ -290,11 +290,12 @@ describe('invalid rows', () => {
     // 5 of 9 rows are invalid.
     for (const [limit, fails] of [
       [5, false],
-      [4, true],
-      [0, true],
+      [4, '5 rows or more are invalid, 4 rows are allowed: '],
+      [1, '5 rows or more are invalid, 1 row is allowed: '],
+      [0, '5 rows or more are invalid, 0 rows are allowed: '],
       ['56%', false],
-      ['55%', true],
-      ['0%', true],
+      ['55%', '5 rows or more are invalid, 55% of 9 rows are allowed: '],
+      ['0%', '5 rows or more are invalid, 0% of 9 rows are allowed: '],
       ['100%', false],
     ] as const) {
       const limited = {
@@ -302,13 +303,13 @@ describe('invalid rows', () => {
         validate: { max_invalid: limit },
         sink: { path: `out-${limit}`.replace('%', '-percent') },
       };
-      if (!fails) {
+      if (fails === false) {
         expect((await bench.run(limited)).summary.quarantined).toBe(5);
         continue;
       }
       const error = await bench.failure(limited);
       expect(error).toMatchObject({ code: 'TOO_MANY_INVALID', exitCode: 3, phase: 'validate' });
-      expect(error.message).toContain('x: infinite (2)');
+      expect(error.message).toContain(`${fails}x: infinite (2)`);
       expect(error.hint).toContain('max_invalid');
       expect(await bench.isVisible(limited.sink.path)).toBe(false);
       expect(await bench.files(`${limited.sink.path}.colonnade/staging`)).toEqual([]);

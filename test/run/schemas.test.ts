@@ -1,5 +1,5 @@
 /** Files whose columns differ, columns that are not there, names that are taken. */
-import { readFile, writeFile } from 'node:fs/promises';
+import { copyFile, readFile, rename, writeFile } from 'node:fs/promises';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { ColonnadeError } from '../../src/errors.js';
 import { linearModel } from './onnx.js';
@@ -56,6 +56,31 @@ describe('files whose schemas differ', () => {
     const error = await bench.failure(parts);
     expect(error.code).toBe('SCHEMA_DRIFT');
     expect(error.message).toContain(`${b}: column y (FLOAT) is missing`);
+  });
+
+  it('are refused with every file and column that differs, as far as a person would read', async () => {
+    await bench.parquet('data/a.parquet', select('i AS id, i::FLOAT AS x, i::FLOAT AS y'));
+    const b = await bench.parquet('data/b.parquet', select('i AS id, i::VARCHAR AS x, i::DOUBLE AS y'));
+    const c = await bench.parquet('data/c.parquet', select('i AS id, i::FLOAT AS x'));
+    await bench.parquet('data/d.parquet', select('i AS id, i::FLOAT AS x, i::FLOAT AS y'));
+    const few = await bench.failure(parts);
+    expect(few).toMatchObject({
+      code: 'SCHEMA_DRIFT',
+      message: '2 files differ from the first in 2 columns that the run needs',
+    });
+    const first = bench.path('data/a.parquet');
+    expect(few.problems.map(({ message }) => message)).toEqual([
+      `${b}: column x is VARCHAR; ${first} has x as FLOAT`,
+      `${b}: column y is DOUBLE; ${first} has y as FLOAT`,
+      `${c}: column y (FLOAT) is missing; ${first} has y as FLOAT`,
+    ]);
+
+    for (let i = 0; i < 12; i += 1)
+      await copyFile(c, bench.path(`data/c${String.fromCharCode('a'.charCodeAt(0) + i)}.parquet`));
+    const many = await bench.failure(parts);
+    expect(many.message).toMatch(/^14 files differ/);
+    expect(many.problems).toHaveLength(11);
+    expect(many.problems.at(-1)!.message).toBe('… and 5 differences more');
   });
 
   it('are refused where a key, a rule, a condition or a carried column differs', async () => {
@@ -170,6 +195,35 @@ describe('names of new columns', () => {
     await bench.parquet('data/a.parquet', select('i AS id, i::FLOAT AS x, i::FLOAT AS y, i AS _row'));
     expect((await bench.failure(parts)).code).toBe('COLUMN_EXISTS');
     expect((await bench.run({ ...parts, validate: { on_invalid: 'null' } })).summary.scored).toBe(100);
+  });
+
+  it('counts where a hive folder has its name, and the plan says so', async () => {
+    await bench.clear();
+    const model = await bench.write('models/linear.onnx', linearModel([2, 0.5], 1));
+    const whole = { ...parts, model: { path: model } };
+    await bench.parquet('data/Region=7/a.parquet', select('i AS id, i::FLOAT AS x, i::FLOAT AS y, 1 AS region'));
+    expect((await bench.plan(whole)).notes).toEqual([
+      'the values of the folders Region=7, … are not read: the files have a column region themselves',
+    ]);
+    await rename(bench.path('data/Region=7'), bench.path('data/other=7'));
+    expect((await bench.plan(whole)).notes).toEqual([]);
+  });
+
+  it('is quoted in lists of columns where it would break the line', async () => {
+    await bench.parquet(
+      'data/a.parquet',
+      select(`i AS id, i::FLOAT AS x, i::FLOAT AS y, 1 AS "a\nb", 2 AS "c, d", 3 AS "e'f"`),
+    );
+    for (const change of [
+      { features: ['x', 'z'] },
+      { features: ['x', { name: 'z', sql: 'z + 1' }] },
+      { sink: { mode: 'partition', partition_by: ['z'] } },
+    ]) {
+      const error = await bench.failure({ ...parts, ...change });
+      expect(error.code).toBe('COLUMN_MISSING');
+      expect(error.message).toContain(`id, x, y, "a\\nb", "c, d", e'f`);
+      expect(error.message).not.toContain('\n');
+    }
   });
 
   it('may not be the name of a hive folder', async () => {

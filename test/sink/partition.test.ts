@@ -77,6 +77,20 @@ describe('folders', () => {
     expect(rows).toEqual(VALUES.map((p, id) => ({ id, p, again: id * 2 })));
   });
 
+  it('are told by column and value where the file system cannot hold their names', async () => {
+    for (const [value, shown, bytes] of [
+      ['a'.repeat(300), `"${'a'.repeat(40)}"… (300 characters)`, 302],
+      [`é/${'é'.repeat(41)}`, `"é/${'é'.repeat(38)}"… (43 characters)`, 257],
+    ] as const) {
+      await writeValues(['x', value]);
+      const error = await bench.failure(parts);
+      expect(error).toMatchObject({ code: 'COLUMN_TYPE', exitCode: 78 });
+      expect(error.message).toContain(`the value ${shown} of p makes a folder whose name of ${bytes} bytes`);
+      expect(error.hint).toContain('partition by another column');
+      expect(await bench.isVisible()).toBe(false);
+    }
+  });
+
   it('have NULL in one folder with a text that is called as that folder is', async () => {
     await writeValues([null, '__HIVE_DEFAULT_PARTITION__', 'x']);
     const { summary } = await bench.run(parts);

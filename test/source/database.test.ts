@@ -64,6 +64,19 @@ describe('openDatabase', () => {
     expect(settings).toEqual([{ zone: 'UTC', threads: 2n, memory: '143.0 MiB' }]);
   });
 
+  it('has the same settings on every connection', async () => {
+    const connection = await database.connect();
+    try {
+      const settings = await connection.runAndReadAll(
+        `SELECT current_setting('TimeZone') AS zone, current_setting('errors_as_json') AS json`,
+      );
+      expect(settings.getRowObjectsJS()).toEqual([{ zone: 'UTC', json: true }]);
+      await expect(connection.run('SET threads = 64')).rejects.toThrow();
+    } finally {
+      connection.closeSync();
+    }
+  });
+
   it('runs exactly one statement, and none of several', async () => {
     const target = join(folder, 'out', 'never.parquet');
     await expect(database.run(`COPY (SELECT 1) TO '${target}' (FORMAT parquet); SELECT 1`)).rejects.toMatchObject({

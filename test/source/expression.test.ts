@@ -134,7 +134,7 @@ describe('bindExpressions', () => {
     ['random()', 'another value'],
     ['uuid()', 'another value'],
     ["nextval('x')", 'another value'],
-    ["error('x')", 'another value'],
+    ["error('x')", 'ends the query'],
     ['now()', 'time of the run'],
     ['today()', 'time of the run'],
     ['current_date', 'time of the run'],
@@ -203,6 +203,35 @@ describe('bindExpressions', () => {
       code: 'SQL_INVALID',
       message: 'features[0].sql: the condition is INTEGER, not BOOLEAN',
     });
+  });
+
+  it.each([
+    'age',
+    'Income',
+    'age * 2',
+    'status',
+    "status || 'x'",
+    'dt',
+    'ts',
+    'l',
+    's',
+    '"we""ird é"',
+    'dt - dt',
+    'CASE WHEN age > 0 THEN status END',
+  ])('names a condition for %s that is one', async (sql) => {
+    const { hint } = (await refusal(sql, true)).problems[0]!;
+    const condition = hint!.replace('compare it with something, as in ', '');
+    const { type } = await bind(condition, true);
+    expect(type).toBe('BOOLEAN');
+    const scan = `SELECT ${condition} AS met FROM '${path}'`;
+    expect(await database.rows(scan)).toEqual([{ met: expect.any(Boolean) as unknown }]);
+  });
+
+  it('names a way out of random() that a float32 holds', async () => {
+    const { hint } = (await refusal('random()')).problems[0]!;
+    const [, sql = ''] = /(hash\(.*) of one/.exec(hint!) ?? [];
+    const [row] = await database.rows(`SELECT max(${sql}) AS most FROM range(10000) t(x)`);
+    expect(Number(row!['most'])).toBeLessThan(2 ** 24);
   });
 
   it('tells of all expressions that are wrong at once', async () => {

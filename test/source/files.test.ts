@@ -83,13 +83,59 @@ describe('findFiles', () => {
     expect(await relative(folder)).toEqual(['a.parquet', 'linked/b.parquet']);
   });
 
-  it('refuses two files that would have one place in the output', async () => {
-    const one = await folderWith('part.parquet');
-    const two = await folderWith('part.parquet');
-    await expect(findFiles([one, two])).rejects.toMatchObject({
-      code: 'NO_INPUT',
-      message: containing(`${two}/part.parquet`),
-    });
+  it('counts a file once that links lead to as well, at the place where it lies', async () => {
+    const folder = await folderWith('day=1/a.parquet', 'sub/x.parquet', 'sub/deep/y.parquet');
+    await symlink('.', join(folder, 'sub', 'loop'));
+    await symlink('..', join(folder, 'sub', 'deep', 'up'));
+    await symlink('x.parquet', join(folder, 'sub', 'again.parquet'));
+    await symlink('day=1', join(folder, 'day=0'));
+    const below = ['deep/y.parquet', 'x.parquet'];
+    expect(await relative(join(folder, 'sub', '**', '*.parquet'))).toEqual(below);
+    expect(await relative(join(folder, 'sub', '*'))).toEqual(below);
+    expect(await relative(join(folder, 'sub'))).toEqual(below);
+    expect(await relative(join(folder, 'sub', 'again.parquet'), join(folder, 'sub'))).toEqual([
+      'again.parquet',
+      'deep/y.parquet',
+    ]);
+    expect(await findFiles([join(folder, 'day=*')])).toMatchObject([
+      { relativePath: 'day=1/a.parquet', hive: { day: '1' } },
+    ]);
+    expect(await relative(join(folder, 'day=0', '*'))).toEqual(['a.parquet']);
+  });
+
+  it('keeps files of one name apart by as many folders above them as it takes', async () => {
+    const folder = await folderWith(
+      'n/x/1.parquet',
+      'n/y/1.parquet',
+      'n/y/2.parquet',
+      's/x/1.parquet',
+      's/z/3.parquet',
+      'single/3.parquet/1.parquet',
+    );
+    const at = (...names: string[]): string[] => names.map((name) => join(folder, name));
+    expect(await relative(...at('n/x/1.parquet', 'n/y/1.parquet'))).toEqual(['x/1.parquet', 'y/1.parquet']);
+    expect(await relative(...at('n/y', 'n/x', 's/z'))).toEqual(['y/1.parquet', 'y/2.parquet', 'x/1.parquet', '3.parquet']); // prettier-ignore
+    expect(await relative(...at('n/x', 's/*'))).toEqual(['1.parquet', 'x/1.parquet', 'z/3.parquet']);
+    expect(await relative(...at('n/x', 'n/y/1.parquet', 's/*'))).toEqual([
+      'n/x/1.parquet',
+      'y/1.parquet',
+      's/x/1.parquet',
+      's/z/3.parquet',
+    ]);
+    expect(await relative(...at('n/x', 's/x'))).toEqual(['n/x/1.parquet', 's/x/1.parquet']);
+    // A folder and a file cannot have one place either.
+    expect(await relative(...at('n/x', 'single/3.parquet', 's/z'))).toEqual([
+      'x/1.parquet',
+      'single/3.parquet/1.parquet',
+      'z/3.parquet',
+    ]);
+  });
+
+  it('writes folders that keep files apart so that readers do not pass over them', async () => {
+    const folder = await folderWith('_a/1.parquet', '.a/1.parquet', 'a.colonnade/1.parquet', 'k=%2F/1.parquet');
+    const names = ['_a', '.a', 'a.colonnade'].map((name) => join(folder, name, '1.parquet'));
+    expect(await relative(...names)).toEqual(['%5Fa/1.parquet', '%2Ea/1.parquet', 'a%2Ecolonnade/1.parquet']);
+    expect(await relative(join(folder, '_a'), join(folder, 'k=%2F'))).toEqual(['%5Fa/1.parquet', 'k=%2F/1.parquet']);
   });
 
   it('says what it looked for and what is there instead', async () => {

@@ -289,9 +289,7 @@ describe('a scan', () => {
     const projection = [column('length(t)', 'int64'), { ...column('CAST(t AS INTEGER)', 'int32'), name: 'number' }];
     await expect(valuesOf({ path, projection }, total(groups))).rejects.toMatchObject({
       code: 'SQL_FAILED',
-      message: containing(
-        `feature number failed (${path} in rows 7777 to 7777): Could not convert string 'seven' to INT32`,
-      ),
+      message: containing(`feature number failed (${path} in row 7777): Could not convert string 'seven' to INT32`),
     });
   });
 

@@ -33,6 +33,7 @@ function reasonsOf({ name, role, element, listLength, rule }: ProjectedColumn, c
     return [];
   };
   if (listLength === undefined) {
+    if (typeof cell === 'string' && cell.includes('\0')) return [`${name}: holds a NUL character`];
     if (Number.isNaN(cell)) return rule.missing === 'invalid' ? [`${name}: NaN`] : [];
     if ((cell === Infinity || cell === -Infinity) && rule.infinite === 'invalid') return [`${name}: infinite`];
     return outside(cell as Scalar, '');
@@ -94,7 +95,7 @@ function scalarOf(element: ElementType): fc.Arbitrary<Scalar> {
     case 'float64':
       return fc.constantFrom(...NUMBERS, NaN, Infinity, -Infinity);
     case 'string':
-      return fc.constantFrom('', 'NULL', 'nan', 'Straße');
+      return fc.constantFrom('', 'NULL', 'nan', 'Straße', '\0', 'a\0b', 'Straße\0', '\0a');
     case 'bool':
       return fc.constantFrom(0, 1);
     case 'int64':

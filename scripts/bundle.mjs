@@ -20,6 +20,15 @@ await build({
   external: [/^@duckdb\/node-bindings/, /^onnxruntime-/, /^parquet-wasm/],
   // yargs asks for it where a configuration extends another, which ours does not have.
   transform: { define: { 'import.meta.resolve': 'undefined' } },
+  // yargs lays out its own help with it, which is never shown; its tables of Unicode take longer to make than all of ours.
+  plugins: [
+    {
+      name: 'plain-width-for-yargs',
+      resolveId: (id, importer = '') =>
+        id === 'string-width' && /node_modules[\\/](?:cliui|yargs)[\\/]/.test(importer) ? '\0plain-width' : null,
+      load: (id) => (id === '\0plain-width' ? 'export default (text) => text.length;' : null),
+    },
+  ],
   logLevel: 'warn',
   output: { file: path.join(bin, 'programs.cjs'), format: 'cjs', codeSplitting: false },
 });

@@ -52,14 +52,13 @@ async function score(
   options: OutputOptions,
   { stderr, signal }: Terminal,
 ): Promise<RunSummary> {
-  const [{ createLog, logStyle }, { ProgressBar, ProgressLines }, { reportRun }, { preparePlan }, { startRun }] =
-    await Promise.all([
-      import('./log.js'),
-      import('./progress.js'),
-      import('./report.js'),
-      import('../run/prepare.js'),
-      import('../run/run.js'),
-    ]);
+  const [{ createLog, logStyle }, { ProgressLines }, { reportRun }, { preparePlan }, { startRun }] = await Promise.all([
+    import('./log.js'),
+    import('./progress.js'),
+    import('./report.js'),
+    import('../run/prepare.js'),
+    import('../run/run.js'),
+  ]);
   const log = createLog(options, stderr);
   const plan = await unlessAborted(signal, preparePlan(pipeline));
   for (const note of plan.notes) log.info(note);
@@ -70,7 +69,7 @@ async function score(
   const run = startRun(plan, { signal, fresh: args['fresh'] === true });
   const bar = logStyle(options, stderr) === 'terminal' && !options.quiet;
   const progress = bar
-    ? new ProgressBar(stderr)
+    ? new (await import('./progress-bar.js')).ProgressBar(stderr)
     : new ProgressLines((line, { rowsDone, rowsTotal, rowsPerSecond, secondsLeft }) => {
         log.info(
           {

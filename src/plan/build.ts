@@ -4,7 +4,7 @@ import { pipelineProblem } from '../pipeline/locate.js';
 import { nearest } from '../pipeline/nearest.js';
 import type { Pipeline } from '../pipeline/pipeline.js';
 import { compareSchemas, rangesOf, scoringColumns, type SchemaGroup } from './columns.js';
-import { autoBatchSize, expectedMemory, sliceRows } from './estimate.js';
+import { autoBatchSize, expectedMemory } from './estimate.js';
 import type { Expression, ModelSignature, SourceColumn, SourceFile } from './facts.js';
 import { Findings } from './findings.js';
 import { assignInputs, fixedBatchSize } from './inputs.js';
@@ -67,7 +67,6 @@ export function buildPlan(pipeline: Pipeline, facts: PlanFacts): Plan {
     ),
   );
   const rows = sum(files, (file) => file.rows);
-  const slice = sliceRows(projection.columns, batchSize, pipeline.run.memory);
   const fixed = fixedBatchSize(signature);
 
   return freeze({
@@ -111,16 +110,13 @@ export function buildPlan(pipeline: Pipeline, facts: PlanFacts): Plan {
       bytesRead,
       bytesInFiles: sum(files, ({ fingerprint }) => fingerprint.size),
       memory: expectedMemory({
-        projection: projection.columns,
         outputs,
         inputs: projection.inputs,
         batchSize,
-        sliceRows: Math.min(slice, rows),
         modelBytes: signature.bytes,
         largestRowGroup: largest,
         compressedRowGroup: rows === 0 ? 0 : Math.round((bytesRead / rows) * largest),
       }),
-      sliceRows: slice,
     },
     notes: [...inputNotes, ...projection.notes, ...driftNotes, ...hiddenFolders(files, sourceColumns)],
   } satisfies Plan);

@@ -1,9 +1,9 @@
 /**
- * Rows given to the model at once, rows read at once, and the memory that follows from them.
+ * Rows given to the model at once, and the memory that follows from them.
  * The figures behind the constants are in bench/README.md.
  */
 import type { ElementType } from './facts.js';
-import type { PlannedInput, PlannedOutput, ProjectedColumn } from './plan.js';
+import type { PlannedInput, PlannedOutput } from './plan.js';
 
 /** Rows of a DuckDB vector (`STANDARD_VECTOR_SIZE`): a batch of at most this many is fed without a copy. */
 export const VECTOR_ROWS = 2048;
@@ -11,10 +11,10 @@ export const VECTOR_ROWS = 2048;
 const PACKED_ROWS = 16_384;
 /** A packed matrix larger than this falls out of the processor's cache. */
 const PACKED_BYTES = 8 * 2 ** 20;
-/** Rows beyond which a larger slice reads no faster: two row groups as DuckDB writes them. */
-const MAX_SLICE_ROWS = 245_760;
-/** Resident bytes of a process with Node, DuckDB, ONNX Runtime and the Parquet encoder loaded, before it reads a row. */
-const BASE_MEMORY = 190 * 2 ** 20;
+/** Resident bytes of a process with Node, DuckDB and ONNX Runtime at work, beside what the data asks for. */
+const BASE_MEMORY = 225 * 2 ** 20;
+/** Row groups that are under way at once in a worker. */
+const OPEN_ROW_GROUPS = 2;
 
 const ELEMENT_BYTES: Readonly<Record<ElementType, number>> = {
   float32: 4,
@@ -44,42 +44,21 @@ export function autoBatchSize(inputs: readonly PlannedInput[]): number {
   return rows;
 }
 
-/** Bytes of one row of the projection in DuckDB's vectors. */
-export function projectedRowBytes(projection: readonly ProjectedColumn[]): number {
-  return projection.reduce((sum, { element, listLength }) => {
-    // A list has 16 bytes of offset and length in DuckDB beside its values.
-    return sum + (listLength === undefined ? ELEMENT_BYTES[element] : 16 + listLength * ELEMENT_BYTES[element]);
-  }, 0);
-}
-
-/**
- * Rows of a slice: two slices are in memory at once (one is scored, the next is read) and take at most a quarter of
- * `memory`. A multiple of the batch size, so that slices never cut a batch.
- */
-export function sliceRows(projection: readonly ProjectedColumn[], batchSize: number, memory: number): number {
-  const affordable = memory / 4 / 2 / Math.max(1, projectedRowBytes(projection));
-  const rows = Math.min(MAX_SLICE_ROWS, affordable);
-  return Math.max(1, Math.floor(rows / batchSize)) * batchSize;
-}
-
 /**
  * Expected peak memory of a worker, bytes. Margin: a quarter more or less; for text columns, whose length no footer
  * tells, a half.
  */
 export function expectedMemory(plan: {
-  readonly projection: readonly ProjectedColumn[];
   readonly outputs: readonly PlannedOutput[];
-  readonly sliceRows: number;
   readonly batchSize: number;
   readonly inputs: readonly PlannedInput[];
   readonly modelBytes: number;
   readonly largestRowGroup: number;
   readonly compressedRowGroup: number;
 }): number {
-  const slices = 2 * plan.sliceRows * projectedRowBytes(plan.projection);
   const batch = plan.inputs.reduce((sum, { width, type }) => sum + plan.batchSize * width * ELEMENT_BYTES[type], 0);
   const outputs = plan.outputs.reduce((sum, { type, list }) => sum + ELEMENT_BYTES[type] * (list ? 16 : 1) + 1, 5);
-  // Outputs of a row group exist three times while they are encoded: as vectors, as Arrow IPC, in the encoder.
-  const scores = 3 * plan.largestRowGroup * outputs;
-  return Math.round(BASE_MEMORY + slices + batch + scores + 2 * plan.modelBytes + 2 * plan.compressedRowGroup);
+  // The outputs of a row group are there twice while they are encoded.
+  const rowGroup = 2 * plan.largestRowGroup * outputs + plan.compressedRowGroup + batch;
+  return Math.round(BASE_MEMORY + OPEN_ROW_GROUPS * rowGroup + 2 * plan.modelBytes);
 }

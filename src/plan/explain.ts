@@ -224,7 +224,7 @@ function explainWork({ shards, run }: Plan): string[] {
 function explainExpected({ expected, run }: Plan): string[] {
   return alignRows([
     ['rows', formatCount(expected.rows)],
-    ['reading', `${formatBytes(expected.bytesRead)}, ${counted(expected.sliceRows, 'row')} at once`],
+    ['reading', formatBytes(expected.bytesRead)],
     ['memory', `${formatBytes(expected.memory)} a worker at the peak (buffers may use ${formatBytes(run.memory)})`],
   ]);
 }

@@ -133,8 +133,6 @@ export interface Plan {
     readonly bytesInFiles: number;
     /** Peak resident memory of one worker, bytes; within the margin that `estimate.ts` states. */
     readonly memory: number;
-    /** Rows that DuckDB materialises at once. */
-    readonly sliceRows: number;
   };
   /** What a person should know and no rule forbids: rounding casts, inputs matched by order, columns that differ. */
   readonly notes: readonly string[];

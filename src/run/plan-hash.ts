@@ -21,7 +21,6 @@ export function planHash(plan: Plan): string {
     outputs,
     onInvalid,
     sink: written,
-    sliceRows: plan.expected.sliceRows,
     versions: versions(),
   };
   return createHash('sha256').update(JSON.stringify(content)).digest('hex');

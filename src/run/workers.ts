@@ -12,6 +12,8 @@ import { openLocalWorker, type ShardWorker } from './shard-worker.js';
  * 1.6 s; 100 trees by ONNX Runtime: 23 s and 12 s.)
  */
 const WORTH_PROCESSES_S = 2;
+/** Threads of DuckDB in one worker: more would decode faster than one thread of JavaScript can take. */
+const MOST_THREADS = 4;
 /** Rows that the model's time is measured with: enough to tell models apart, in a hundredth of a second. */
 const MEASURED_ROWS = 1024;
 
@@ -46,8 +48,8 @@ export async function openWorker(
   signal: AbortSignal,
 ): Promise<ShardWorker> {
   const { workers, ...rest } = task;
-  // One worker has all cores to itself: DuckDB reads ahead on one while the model runs on another.
-  const threads = Math.max(1, Math.floor(availableParallelism() / workers));
+  // One worker has all cores to itself: DuckDB decodes on some while the model runs on another.
+  const threads = Math.min(MOST_THREADS, Math.max(1, Math.floor(availableParallelism() / workers)));
   if (workers === 1) return openLocalWorker({ ...rest, threads }, signal);
   const { openChildWorker } = await import('./child-worker.js');
   return openChildWorker({ ...rest, threads });

@@ -15,12 +15,15 @@ const FLOORS = [
   ['run'],
   ['job'],
   ['cli', 'server', 'index.ts'],
+  ['programs.ts'],
 ];
 
 /** Packages that only some folders know: the model's `yaml` reads MLflow's `MLmodel`. */
 const OWNERS: Readonly<Record<string, readonly string[]>> = {
   '@duckdb/node-api': ['source'],
+  '@duckdb/node-bindings': ['source'],
   'onnxruntime-node': ['model'],
+  'onnxruntime-node/dist/binding.js': ['model'],
   '@bufbuild/protobuf': ['model'],
   'parquet-wasm': ['parquet'],
   yaml: ['pipeline', 'model'],
@@ -44,7 +47,7 @@ const imports: Import[] = readdirSync(src, { recursive: true, encoding: 'utf8' }
   .flatMap((name) => {
     const file = join(src, name);
     const text = readFileSync(file, 'utf8');
-    const specifiers = [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map((match) => match[1]!);
+    const specifiers = [...text.matchAll(/(?:from|import|here)\s*\(?\s*'([^']+)'/g)].map((match) => match[1]!);
     return specifiers.map((specifier) => ({ file, room: roomOf(file), specifier }));
   });
 

@@ -36,9 +36,9 @@ import { planHash } from './plan-hash.js';
 import { scoreShards } from './pool.js';
 import { clearStaging, finishedShards } from './resume.js';
 import { shardFiles } from './shard-files.js';
-import type { ShardResult } from './shard-worker.js';
+import type { ShardResult, ShardWorker } from './shard-worker.js';
 import { versions } from './versions.js';
-import { openWorker, workerCount } from './workers.js';
+import { hireStaff, openWorker, type Staff } from './workers.js';
 
 /**
  * Runs a plan. The run goes on whether or not its events are read.
@@ -96,7 +96,7 @@ class Execution {
   readonly #hash: string;
   readonly #places: Places;
   /** Known once the run has begun. */
-  #workers = 1;
+  #staff: Staff = { workers: 1 };
   #database: Promise<Database> | undefined;
 
   readonly #plan: Plan;
@@ -152,7 +152,7 @@ class Execution {
     const { staging } = this.#places;
     await clearStaging(this.#places, this.#options.fresh === true);
     for (const folder of [staging.shards, staging.output, staging.work, staging.spill]) await makeFolder(folder);
-    this.#workers = await workerCount(plan, this.#options.workers);
+    this.#staff = await hireStaff(plan, this.#options.workers);
     const results = await finishedShards(plan, this.#hash, staging.shards);
     const resumedRows = sum([...results.values()], ({ counts }) => counts.rows);
     this.#emit({
@@ -160,7 +160,7 @@ class Execution {
       runId: this.#id,
       rows: plan.expected.rows,
       shards: plan.shards.length,
-      workers: this.#workers,
+      workers: this.#staff.workers,
     });
     if (results.size > 0) this.#emit({ type: 'resumed', rows: resumedRows, shards: results.size });
 
@@ -305,10 +305,9 @@ class Execution {
       await scoreShards(
         plan.shards.map(({ index }) => index).filter((index) => !results.has(index)),
         {
-          workers: this.#workers,
+          workers: this.#staff.workers,
           retries: plan.run.retries,
-          open: () =>
-            openWorker({ plan, planHash: this.#hash, staging: this.#places.staging, workers: this.#workers }, signal),
+          open: () => this.#openWorker(signal),
           onRows: report,
           onDone: (result) => {
             results.set(result.shard, result);
@@ -338,6 +337,13 @@ class Execution {
     return this.#plan.shards
       .filter((shard) => shard.file === file)
       .map(({ index }) => shardFiles(this.#places.staging.shards, index).scores);
+  }
+
+  #openWorker(signal: AbortSignal): Promise<ShardWorker> {
+    const staff = this.#staff;
+    // The model is the first worker's: another one, opened after a failure, opens its own.
+    this.#staff = { workers: staff.workers };
+    return openWorker({ plan: this.#plan, planHash: this.#hash, staging: this.#places.staging, ...staff }, signal);
   }
 
   #openDatabase(): Promise<Database> {
@@ -404,7 +410,7 @@ class Execution {
       bytes: sum(manifest.outputs, ({ bytes }) => bytes),
       engine: this.#plan.model.engine,
       batch_size: this.#plan.model.batchSize,
-      workers: this.#workers,
+      workers: this.#staff.workers,
       resumed_rows: resumedRows,
       elapsed_s: round(elapsed),
       rows_per_s: Math.round((ledger.rows - resumedRows) / elapsed),

@@ -49,8 +49,16 @@ export interface ShardWorker {
   close(): Promise<void>;
 }
 
-/** Opens database and model in this process. */
-export async function openLocalWorker(task: WorkerTask, signal?: AbortSignal): Promise<ShardWorker> {
+/** Opens the model of a plan for the outputs that the plan takes. */
+export function openPlannedModel({ model, outputs }: Plan): Promise<Model> {
+  return openModel(model.path, { signature: model.signature, outputs: [...new Set(outputs.map(({ from }) => from))] });
+}
+
+/**
+ * Opens database and model in this process.
+ * @param opened the model, where it is open already; it is the worker's from then on.
+ */
+export async function openLocalWorker(task: WorkerTask, signal?: AbortSignal, opened?: Model): Promise<ShardWorker> {
   const { plan, staging } = task;
   const [database, model, encoder] = await Promise.all([
     openDatabase({
@@ -60,10 +68,7 @@ export async function openLocalWorker(task: WorkerTask, signal?: AbortSignal): P
       readable: plan.files.map(({ path }) => path),
       writable: [],
     }),
-    openModel(plan.model.path, {
-      signature: plan.model.signature,
-      outputs: [...new Set(plan.outputs.map(({ from }) => from))],
-    }),
+    opened ?? openPlannedModel(plan),
     loadEncoder(scoresFields(plan.outputs), plan.sink.compression),
   ]);
   const scanner = await openScanner(database, plan.projection);

@@ -1,10 +1,10 @@
 /** How many workers, of which kind, with how many threads. */
 import { availableParallelism } from 'node:os';
 import type { StagingPlaces } from '../commit/places.js';
+import type { Model } from '../model/engine.js';
 import { secondsPerRow } from '../model/probe.js';
-import { openModel } from '../model/session.js';
 import type { Plan } from '../plan/plan.js';
-import { openLocalWorker, type ShardWorker } from './shard-worker.js';
+import { openLocalWorker, openPlannedModel, type ShardWorker } from './shard-worker.js';
 
 /**
  * Seconds of model time that are worth more processes: starting them takes some tenths of a second, in which the one that
@@ -17,40 +17,41 @@ const MOST_THREADS = 4;
 /** Rows that the model's time is measured with: enough to tell models apart, in a hundredth of a second. */
 const MEASURED_ROWS = 1024;
 
-/**
- * Worker processes of a run; 1 means that the main process scores itself. What `auto` stands for depends on how long the
- * model takes here and now, which changes no byte of the output.
- */
-export async function workerCount(plan: Plan, requested?: number): Promise<number> {
-  const wanted = requested ?? plan.run.workers;
-  const useful = Math.max(1, plan.shards.length);
-  if (wanted !== 'auto') return Math.min(wanted, useful);
-  const most = Math.min(availableParallelism(), useful);
-  if (most === 1) return 1;
-  return (await modelSeconds(plan)) < WORTH_PROCESSES_S ? 1 : most;
+/** How the shards of a run are scored. */
+export interface Staff {
+  /** Worker processes; 1 means that the main process scores itself. */
+  readonly workers: number;
+  /** The model, where it was opened to be measured and the main process scores itself. */
+  readonly model?: Model;
 }
 
-/** What the model will take for all rows; endless where that cannot be measured. */
-async function modelSeconds(plan: Plan): Promise<number> {
-  const { path, signature, batchSize, fixedBatch } = plan.model;
-  const model = await openModel(path, { signature, outputs: [...new Set(plan.outputs.map(({ from }) => from))] });
-  try {
-    const rows = fixedBatch ? batchSize : Math.min(batchSize, MEASURED_ROWS);
-    return (secondsPerRow(model, rows) ?? Infinity) * plan.expected.rows;
-  } finally {
-    await model.release();
-  }
+/**
+ * What `workers: auto` stands for depends on how long the model takes here and now, which changes no byte of the output.
+ */
+export async function hireStaff(plan: Plan, requested?: number): Promise<Staff> {
+  const wanted = requested ?? plan.run.workers;
+  const useful = Math.max(1, plan.shards.length);
+  if (wanted !== 'auto') return { workers: Math.min(wanted, useful) };
+  const most = Math.min(availableParallelism(), useful);
+  if (most === 1) return { workers: 1 };
+  const model = await openPlannedModel(plan);
+  const { batchSize, fixedBatch } = plan.model;
+  // Endless where it cannot be measured.
+  const perRow = secondsPerRow(model, fixedBatch ? batchSize : Math.min(batchSize, MEASURED_ROWS)) ?? Infinity;
+  if (perRow * plan.expected.rows < WORTH_PROCESSES_S) return { workers: 1, model };
+  await model.release();
+  return { workers: most };
 }
 
 /** Opens one of `workers` workers: in this process when it is the only one. */
 export async function openWorker(
-  task: { readonly plan: Plan; readonly planHash: string; readonly staging: StagingPlaces; readonly workers: number },
+  task: Staff & { readonly plan: Plan; readonly planHash: string; readonly staging: StagingPlaces },
   signal: AbortSignal,
 ): Promise<ShardWorker> {
-  const { workers, ...rest } = task;
+  const { workers, model, ...rest } = task;
   // One worker has all cores to itself: DuckDB decodes on some while the model runs on another.
   const threads = Math.min(MOST_THREADS, Math.max(1, Math.floor(availableParallelism() / workers)));
-  if (workers === 1) return openLocalWorker({ ...rest, threads }, signal);
+  if (workers === 1) return openLocalWorker({ ...rest, threads }, signal, model);
   const { openChildWorker } = await import('./child-worker.js');
   return openChildWorker({ ...rest, threads });
 }

@@ -179,7 +179,7 @@ function unpackBits(column: Data): Uint8Array {
   return bytes;
 }
 
-/** Dictionaries that have been decoded: batches of one slice share theirs. */
+/** Dictionaries that have been decoded: batches may share theirs. */
 const decoded = new WeakMap<Vector, readonly string[]>();
 
 /**

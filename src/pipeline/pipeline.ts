@@ -100,7 +100,7 @@ export interface Pipeline {
     readonly workers: 'auto' | number;
     /** How often a shard is tried again after a fault that may pass. */
     readonly retries: number;
-    /** Bytes that one worker may use for slices, batches and DuckDB's buffers. */
+    /** Bytes that one worker may use for data: DuckDB's buffers and what is scored. */
     readonly memory: number;
   };
   /** sha256, hex, of what the pipeline says once variables and environment are filled in; comments do not count. */

@@ -9,7 +9,7 @@ import { quoteString } from '../plan/sql.js';
 import { duckdbError, type QueryContext } from './duckdb-errors.js';
 
 export interface DatabaseOptions {
-  /** Bytes of DuckDB's buffers. What it materialises for a slice counts, what Node holds does not. */
+  /** Bytes of DuckDB's buffers; what Node holds does not count. */
   readonly memoryLimit: number;
   readonly threads: number;
   /** Folder for data that does not fit into memory; DuckDB makes it when it needs it. */

@@ -339,7 +339,7 @@ function textValues(parts: readonly Data[], present: Uint8Array | undefined): St
   return new TextValues(texts);
 }
 
-/** Bounds of text are cut to at most this many bytes. */
+/** Bounds of text are cut to at most this many bytes; a raised character may take one more. */
 const LONGEST_BOUND = 64;
 
 /** UTF-8, each with its length before it. */
@@ -369,7 +369,7 @@ class TextValues implements StoredValues {
     const max = cutAbove(greatest);
     if (max === undefined) return undefined;
     const min = least.subarray(0, wholeCharacters(least));
-    return { min, max, minExact: min.length === least.length, maxExact: max.length === greatest.length };
+    return { min, max, minExact: min.length === least.length, maxExact: max === greatest };
   }
 
   indices(limit: number): { indices: Uint16Array; firsts: number[] } | undefined {
@@ -414,7 +414,7 @@ function wholeCharacters(text: Buffer): number {
   return end;
 }
 
-/** A short text that is not below `text`: its start with the last character raised. Undefined where there is none. */
+/** `text` itself where it is short, else a short one above it: its start with the last character raised, if there is one. */
 function cutAbove(text: Buffer): Buffer | undefined {
   const end = wholeCharacters(text);
   if (end === text.length) return text;

@@ -1,7 +1,7 @@
 /**
  * Hands shards to workers, as many at once as there are workers, and tries a shard again after a fault that may pass.
  *
- * A worker is replaced when it died. Faults that a second try cannot mend (a row that must not be invalid, a model
+ * A worker is replaced when it died, when memory ran out or when the model failed: what it holds may be the cause. Faults that a second try cannot mend (a row that must not be invalid, a model
  * that does not fit) end the run at once.
  */
 import { setTimeout as sleepFor } from 'node:timers/promises';
@@ -10,7 +10,7 @@ import type { ShardResult, ShardWorker } from './shard-worker.js';
 
 /** Faults that may be gone at the next try. */
 const TRANSIENT: ReadonlySet<ErrorCode> = new Set(['IO_FAILED', 'WORKER_DIED', 'OUT_OF_MEMORY', 'MODEL_FAILED']);
-/** Of these a fresh attempt is given once: what fails twice the same way is no accident. */
+/** Of these one more attempt is given, on a fresh worker: what fails twice the same way is no accident. */
 const ONCE: ReadonlySet<ErrorCode> = new Set(['WORKER_DIED', 'OUT_OF_MEMORY', 'MODEL_FAILED']);
 const FIRST_DELAY_MS = 200;
 const LONGEST_DELAY_MS = 10_000;
@@ -62,7 +62,7 @@ export async function scoreShards(shards: readonly number[], options: PoolOption
             options.onRows(shard, 0);
             const delay = delayBefore(attempt, options.random ?? Math.random);
             options.onRetry(shard, attempt, delay, error);
-            if (error.code === 'WORKER_DIED') {
+            if (ONCE.has(error.code)) {
               await worker?.close();
               worker = undefined;
             }

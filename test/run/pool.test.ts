@@ -154,11 +154,15 @@ describe('a fault that may pass', () => {
     ]);
   });
 
-  it('is tried again on a fresh worker where the worker has died, and on the same one otherwise', async () => {
+  it('is tried again on a fresh worker unless it is the disk, and the one before is closed by then', async () => {
     for (const code of PASSING) {
-      const { score, log } = pool(failsUntil(2, code));
+      const closedBefore: number[] = [];
+      const { score, log } = pool(failsUntil(2, code), {
+        onOpen: () => void closedBefore.push(log.closed.size),
+      });
       await score([0]);
-      const fresh = code === 'WORKER_DIED' ? 1 : 0;
+      const fresh = code === 'IO_FAILED' ? 0 : 1;
+      expect(closedBefore).toEqual(fresh === 1 ? [0, 1] : [0]);
       expect({ code, scored: log.scored }).toEqual({
         code,
         scored: [

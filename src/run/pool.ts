@@ -21,6 +21,12 @@ export interface PoolOptions {
   readonly open: () => Promise<ShardWorker>;
   readonly onRows: (shard: number, rows: number) => void;
   readonly onDone: (result: ShardResult) => Promise<void> | void;
+  /**
+   * The result of a shard that is whole on disk, though its worker died before it could tell; undefined where it is not.
+   */
+  readonly findDone: (shard: number) => Promise<ShardResult | undefined>;
+  /** A worker died, and its shard was found done. */
+  readonly onFound: (shard: number, error: ColonnadeError) => void;
   readonly onRetry: (shard: number, attempt: number, delayMs: number, error: ColonnadeError) => void;
   readonly signal?: AbortSignal;
   /** Waits, but no longer than until the signal is aborted; a test passes its own. */
@@ -58,7 +64,18 @@ export async function scoreShards(shards: readonly number[], options: PoolOption
             await options.onDone(result);
             break;
           } catch (error) {
-            if (stopped() || !mayRetry(error, attempt, options.retries)) throw error;
+            if (stopped()) throw error;
+            if (hasDied(error)) {
+              const found = await options.findDone(shard);
+              if (found !== undefined) {
+                await worker?.close();
+                worker = undefined;
+                options.onFound(shard, error);
+                await options.onDone(found);
+                break;
+              }
+            }
+            if (!mayRetry(error, attempt, options.retries)) throw error;
             options.onRows(shard, 0);
             const delay = delayBefore(attempt, options.random ?? Math.random);
             options.onRetry(shard, attempt, delay, error);
@@ -82,6 +99,10 @@ export async function scoreShards(shards: readonly number[], options: PoolOption
   await Promise.all(Array.from({ length: Math.min(options.workers, shards.length) }, serve));
   options.signal?.throwIfAborted();
   if (failure !== undefined) throw failure;
+}
+
+function hasDied(error: unknown): error is ColonnadeError {
+  return error instanceof ColonnadeError && error.code === 'WORKER_DIED';
 }
 
 function mayRetry(error: unknown, attempt: number, retries: number): error is ColonnadeError {

@@ -1,7 +1,7 @@
 /**
  * Hands shards to workers, as many at once as there are workers, and tries a shard again after a fault that may pass.
  *
- * A worker is replaced when it died. Faults that a second try cannot mend (a row that must not be invalid, a model
+ * A worker is replaced when it died, when memory ran out or when the model failed: what it holds may be the cause. Faults that a second try cannot mend (a row that must not be invalid, a model
  * that does not fit) end the run at once.
  */
 import { setTimeout as sleepFor } from 'node:timers/promises';
@@ -10,7 +10,7 @@ import type { ShardResult, ShardWorker } from './shard-worker.js';
 
 /** Faults that may be gone at the next try. */
 const TRANSIENT: ReadonlySet<ErrorCode> = new Set(['IO_FAILED', 'WORKER_DIED', 'OUT_OF_MEMORY', 'MODEL_FAILED']);
-/** Of these a fresh attempt is given once: what fails twice the same way is no accident. */
+/** Of these one more attempt is given, on a fresh worker: what fails twice the same way is no accident. */
 const ONCE: ReadonlySet<ErrorCode> = new Set(['WORKER_DIED', 'OUT_OF_MEMORY', 'MODEL_FAILED']);
 const FIRST_DELAY_MS = 200;
 const LONGEST_DELAY_MS = 10_000;
@@ -21,6 +21,12 @@ export interface PoolOptions {
   readonly open: () => Promise<ShardWorker>;
   readonly onRows: (shard: number, rows: number) => void;
   readonly onDone: (result: ShardResult) => Promise<void> | void;
+  /**
+   * The result of a shard that is whole on disk, though its worker died before it could tell; undefined where it is not.
+   */
+  readonly findDone: (shard: number) => Promise<ShardResult | undefined>;
+  /** A worker died, and its shard was found done. */
+  readonly onFound: (shard: number, error: ColonnadeError) => void;
   readonly onRetry: (shard: number, attempt: number, delayMs: number, error: ColonnadeError) => void;
   readonly signal?: AbortSignal;
   /** Waits, but no longer than until the signal is aborted; a test passes its own. */
@@ -58,11 +64,22 @@ export async function scoreShards(shards: readonly number[], options: PoolOption
             await options.onDone(result);
             break;
           } catch (error) {
-            if (stopped() || !mayRetry(error, attempt, options.retries)) throw error;
+            if (stopped()) throw error;
+            if (hasDied(error)) {
+              const found = await options.findDone(shard);
+              if (found !== undefined) {
+                await worker?.close();
+                worker = undefined;
+                options.onFound(shard, error);
+                await options.onDone(found);
+                break;
+              }
+            }
+            if (!mayRetry(error, attempt, options.retries)) throw error;
             options.onRows(shard, 0);
             const delay = delayBefore(attempt, options.random ?? Math.random);
             options.onRetry(shard, attempt, delay, error);
-            if (error.code === 'WORKER_DIED') {
+            if (ONCE.has(error.code)) {
               await worker?.close();
               worker = undefined;
             }
@@ -82,6 +99,10 @@ export async function scoreShards(shards: readonly number[], options: PoolOption
   await Promise.all(Array.from({ length: Math.min(options.workers, shards.length) }, serve));
   options.signal?.throwIfAborted();
   if (failure !== undefined) throw failure;
+}
+
+function hasDied(error: unknown): error is ColonnadeError {
+  return error instanceof ColonnadeError && error.code === 'WORKER_DIED';
 }
 
 function mayRetry(error: unknown, attempt: number, retries: number): error is ColonnadeError {

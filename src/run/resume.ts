@@ -7,23 +7,35 @@ import type { Plan } from '../plan/plan.js';
 import { shardFiles } from './shard-files.js';
 import type { ShardResult } from './shard-worker.js';
 
-/**
- * Shards whose manifest and scores are whole: same plan, same size and hash. Anything else counts as not done.
- */
+/** The shards that are done. */
 export async function finishedShards(plan: Plan, hash: string, folder: string): Promise<Map<number, ShardResult>> {
   const finished = new Map<number, ShardResult>();
-  for (const shard of plan.shards) {
-    const { scores, manifest } = shardFiles(folder, shard.index);
-    try {
-      const result = JSON.parse(await readFile(manifest, 'utf8')) as ShardResult;
-      if (result.planHash !== hash || result.shard !== shard.index || result.counts.rows !== shard.rows) continue;
-      if ((await stat(scores)).size !== result.scores.bytes) continue;
-      if ((await hashFile(scores)) === result.scores.sha256) finished.set(shard.index, result);
-    } catch {
-      // Not there, or cut off while it was written: the shard is scored again.
-    }
+  for (const { index } of plan.shards) {
+    const result = await finishedShard(plan, hash, folder, index);
+    if (result !== undefined) finished.set(index, result);
   }
   return finished;
+}
+
+/**
+ * A shard whose manifest and scores are whole: same plan, same size and hash. Anything else counts as not done.
+ */
+export async function finishedShard(
+  plan: Plan,
+  hash: string,
+  folder: string,
+  index: number,
+): Promise<ShardResult | undefined> {
+  const { scores, manifest } = shardFiles(folder, index);
+  try {
+    const result = JSON.parse(await readFile(manifest, 'utf8')) as ShardResult;
+    if (result.planHash !== hash || result.shard !== index || result.counts.rows !== plan.shards[index]!.rows) return;
+    if ((await stat(scores)).size !== result.scores.bytes) return;
+    if ((await hashFile(scores)) === result.scores.sha256) return result;
+  } catch {
+    // Not there, or cut off while it was written: the shard is scored again.
+  }
+  return undefined;
 }
 
 /**

@@ -34,7 +34,7 @@ import { InvalidRows } from './invalid-rows.js';
 import { Meter } from './meter.js';
 import { planHash } from './plan-hash.js';
 import { scoreShards } from './pool.js';
-import { clearStaging, finishedShards } from './resume.js';
+import { clearStaging, finishedShard, finishedShards } from './resume.js';
 import { shardFiles } from './shard-files.js';
 import type { ShardResult, ShardWorker } from './shard-worker.js';
 import { versions } from './versions.js';
@@ -315,6 +315,9 @@ class Execution {
             invalid.add(result.counts);
             offer(plan.shards[result.shard]!.file);
           },
+          findDone: (shard) => finishedShard(plan, this.#hash, this.#places.staging.shards, shard),
+          onFound: (shard, error) =>
+            this.#emit({ type: 'warning', message: `shard ${shard} was done when its worker died: ${error.message}` }),
           onRetry: (shard, attempt, delayMs, error) =>
             this.#emit({ type: 'retry', shard, attempt, delayMs, error: error.toJSON() }),
           signal,

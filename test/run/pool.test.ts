@@ -25,6 +25,7 @@ function pool(
     scored: [] as (readonly [shard: number, worker: number])[],
     done: [] as number[],
     rows: [] as (readonly [shard: number, rows: number])[],
+    found: [] as number[],
     retries: [] as (readonly [shard: number, attempt: number, code: ErrorCode])[],
     delays: [] as number[],
     waited: [] as number[],
@@ -65,6 +66,8 @@ function pool(
       },
       onRows: (shard, rows) => log.rows.push([shard, rows]),
       onDone: ({ shard }) => void log.done.push(shard),
+      findDone: async () => undefined,
+      onFound: (shard) => void log.found.push(shard),
       onRetry: (shard, attempt, delay, { code }) => {
         log.retries.push([shard, attempt, code]);
         log.delays.push(delay);
@@ -154,11 +157,15 @@ describe('a fault that may pass', () => {
     ]);
   });
 
-  it('is tried again on a fresh worker where the worker has died, and on the same one otherwise', async () => {
+  it('is tried again on a fresh worker unless it is the disk, and the one before is closed by then', async () => {
     for (const code of PASSING) {
-      const { score, log } = pool(failsUntil(2, code));
+      const closedBefore: number[] = [];
+      const { score, log } = pool(failsUntil(2, code), {
+        onOpen: () => void closedBefore.push(log.closed.size),
+      });
       await score([0]);
-      const fresh = code === 'WORKER_DIED' ? 1 : 0;
+      const fresh = code === 'IO_FAILED' ? 0 : 1;
+      expect(closedBefore).toEqual(fresh === 1 ? [0, 1] : [0]);
       expect({ code, scored: log.scored }).toEqual({
         code,
         scored: [
@@ -174,6 +181,32 @@ describe('a fault that may pass', () => {
     const { score, log } = pool(() => undefined, { onOpen: (worker) => (worker === 0 ? 'WORKER_DIED' : undefined) });
     await score([0, 1]);
     expect(log).toMatchObject({ opened: 2, done: [0, 1], retries: [[0, 1, 'WORKER_DIED']] });
+  });
+});
+
+describe('a shard that is found done after a fault', () => {
+  const findDone = async (shard: number): Promise<ShardResult> => ({ shard }) as ShardResult;
+
+  it('of a worker that died is not scored again, whatever retries are left, and the next goes to a fresh worker', async () => {
+    for (const retries of [0, 3]) {
+      const { score, log } = pool((shard) => (shard === 4 ? 'WORKER_DIED' : undefined), { retries, findDone });
+      await score([4, 5]);
+      expect(log).toMatchObject({ found: [4], done: [4, 5], retries: [], waited: [] });
+      expect(log.scored).toEqual([
+        [4, 0],
+        [5, 1],
+      ]);
+      expect(log.closed.size).toBe(2);
+    }
+  });
+
+  it('of any other kind is none: its worker would have told', async () => {
+    for (const code of PASSING.filter((passing) => passing !== 'WORKER_DIED')) {
+      const { score, log } = pool(failsUntil(2, code), { findDone });
+      await score([4]);
+      expect(log.scored.map(([shard]) => shard)).toEqual([4, 4]);
+      expect(log).toMatchObject({ found: [], retries: [[4, 1, code]] });
+    }
   });
 });
 

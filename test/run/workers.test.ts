@@ -99,7 +99,6 @@ describe('a worker process that is killed', () => {
     ['before it has opened its model', { at: 'start' }],
     ['in the middle of a shard', { at: 'rows' }],
     ['when a shard has its scores but no manifest', { at: 1, when: 'before', from: '/shards/.*\\.json' }],
-    ['when a shard is done but not told', { at: 1, when: 'after', from: '/shards/\\d+\\.json$' }],
   ];
 
   for (const [place, at] of PLACES) {
@@ -111,6 +110,17 @@ describe('a worker process that is killed', () => {
       expect(await writtenBy(bench, summary.run_id)).toEqual(undisturbed);
     });
   }
+
+  it('when a shard is done but not told costs nothing: the shard is found done, and not scored again', async () => {
+    const place = { at: 1, when: 'after', from: '/shards/\\d+\\.json$', once: true } as const;
+    const strict = await bench.pipeline({ ...churn, run: { retries: 0 } }, 'no-retries.yaml');
+    const told = await runProgram(bench, strict, ['--workers', '2'], { ...killed, ...place });
+    const summary = summaryOf(told);
+    expect(retries(told)).toEqual([]);
+    const warnings = told.log.filter(({ level }) => level === 'warn').map(({ msg }) => msg);
+    expect(warnings).toEqual([expect.stringMatching(/^shard \d was done when its worker died: .* SIGKILL$/)]);
+    expect(await writtenBy(bench, summary.run_id)).toEqual(undisturbed);
+  });
 
   it('each time makes the run fail, and nothing is visible', async () => {
     const told = await runProgram(bench, pipeline, ['--workers', '2'], { ...killed, at: 'rows' });

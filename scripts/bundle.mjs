@@ -60,6 +60,7 @@ try {
     process.on('exit', () => require('node:fs').writeFileSync(compiled, script.createCachedData()));`;
   execFileSync(process.execPath, ['-e', code, 'colonnade', 'run', pipeline, '--json', '--quiet'], {
     cwd: bin,
+    env: { ...process.env, NODE_OPTIONS: '' },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
 } finally {

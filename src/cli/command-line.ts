@@ -23,7 +23,8 @@ export async function runCommandLine(process: NodeJS.Process): Promise<void> {
   const stdout = new TextOutput(process.stdout, process.env);
   const stderr = new TextOutput(process.stderr, process.env);
   let stopped: number | undefined;
-  const signal = abortOnSignals(process, {
+  const fault = new AbortController();
+  const asked = abortOnSignals(process, {
     onSecond: (status) => {
       // A bar hides the cursor; nobody else will bring it back.
       if (stopped === undefined && stderr.interactive) process.stderr.write(`\r\n${SHOW_CURSOR}`);
@@ -33,6 +34,7 @@ export async function runCommandLine(process: NodeJS.Process): Promise<void> {
       setTimeout(() => process.exit(status), LET_GO_MS);
     },
   });
+  const signal = AbortSignal.any([asked, fault.signal]);
   const terminal: Terminal = {
     stdout,
     stderr,
@@ -43,7 +45,11 @@ export async function runCommandLine(process: NodeJS.Process): Promise<void> {
   };
   // What is thrown outside of any promise is told like any other fault.
   process.on('uncaughtException', (error) => {
-    void end(process, terminal, reportError(error, argv, terminal));
+    const status = reportError(error, argv, terminal);
+    stopped ??= status;
+    // As after a signal: what is under way is ended first.
+    fault.abort(error);
+    setTimeout(() => void end(process, terminal, status), LET_GO_MS);
   });
   let status: number;
   try {

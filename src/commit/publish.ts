@@ -45,10 +45,23 @@ export async function recover(places: Places): Promise<Manifest | undefined> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw systemError(error, 'commit', 'reading', places.journal);
   }
-  const manifest = JSON.parse(text) as Manifest;
+  const manifest = parseJournal(text, places.journal);
   // Its staging is that of its own plan, which may be another than the present one.
   await finishPublishing(placesOf(places.output, manifest.plan_hash), manifest);
   return manifest;
+}
+
+/** The journal is written whole: what cannot be read was damaged by another hand. */
+function parseJournal(text: string, path: string): Manifest {
+  try {
+    return JSON.parse(text) as Manifest;
+  } catch (error) {
+    throw new ColonnadeError('IO_FAILED', `${path}: the journal of a run that died while publishing cannot be read`, {
+      phase: 'commit',
+      hint: 'look whether the output is whole; then remove the journal and run it again',
+      cause: error,
+    });
+  }
 }
 
 async function finishPublishing(places: Places, manifest: Manifest): Promise<void> {

@@ -3,6 +3,7 @@
  * writes `[1]` for the labels of any number of rows), so the model is run on neutral rows: zeros, empty texts.
  */
 import type { Dimension, ElementType, TensorSpec } from '../plan/facts.js';
+import type { PlannedInput } from '../plan/plan.js';
 import { allocate } from './element-types.js';
 import type { Model, Tensor } from './engine.js';
 import type { DeclaredTensor } from './graph.js';
@@ -61,11 +62,16 @@ export function probeOutputs(inputs: readonly DeclaredTensor[], run: Run): Reado
 }
 
 /**
- * Seconds that a model takes for a row, in batches of `rows`: measured on neutral rows, at the second run, as the first
+ * Seconds that a model takes for a row, in batches of `rows` with inputs as a plan fills them: measured on neutral rows, at the second run, as the first
  * finds nothing in the caches. Undefined where the model cannot score such rows.
  */
-export function secondsPerRow(model: Model, rows: number): number | undefined {
-  const feeds = neutralFeeds(model.signature.inputs, rows);
+export function secondsPerRow(model: Model, inputs: readonly PlannedInput[], rows: number): number | undefined {
+  const shaped = inputs.map(({ name, type, rank, width }) => ({
+    name,
+    type,
+    shape: rank === 1 ? [rows] : [rows, width],
+  }));
+  const feeds = neutralFeeds(shaped, rows);
   if (feeds === undefined) return undefined;
   const batch = { rows, paddedRows: rows, feeds };
   try {

@@ -138,6 +138,7 @@ function copyWork(
     return position;
   };
 
+  /** Where the clone fails, what stood at the destination is gone: the copy makes it anew. */
   const reflink = (): boolean => {
     try {
       nodeFs.copyFileSync(job.source, job.destination, nodeFs.constants.COPYFILE_FICLONE_FORCE);

@@ -233,7 +233,12 @@ async function withIndexInMemory(chunk: IndexedChunk): Promise<IndexedChunk> {
   const known = new Map<number, Buffer>();
   for (const range of [columnIndex, offsetIndex])
     if (range !== undefined) known.set(range.offset, Buffer.from(await reader.read(range.offset, range.length)));
-  return { ...chunk, reader: { read: (offset) => Promise.resolve(known.get(offset) ?? Buffer.alloc(0)) } };
+  const read = (offset: number): Promise<Buffer> => {
+    const bytes = known.get(offset);
+    if (bytes !== undefined) return Promise.resolve(bytes);
+    throw new ColonnadeError('INTERNAL', `no page index was read at byte ${offset}`, { phase: 'sink' });
+  };
+  return { ...chunk, reader: { read } };
 }
 
 async function openPrefix(path: string, bytes: number): Promise<FileHandle> {

@@ -216,7 +216,12 @@ function explainWork({ shards, run }: Plan): string[] {
         : ` of ${formatCount(least)} to ${formatCount(most)} rows`;
   return alignRows([
     ['shards', `${formatCount(shards.length)}${each}`],
-    ['workers', run.workers === 'auto' ? 'auto: as many as processors and shards allow' : String(run.workers)],
+    [
+      'workers',
+      run.workers === 'auto'
+        ? 'auto: one, or as many as processors and shards allow where the model takes long'
+        : String(run.workers),
+    ],
     ['retries', `${run.retries} a shard`],
   ]);
 }

@@ -1,10 +1,12 @@
 /**
  * Hands shards to workers, as many at once as there are workers, and tries a shard again after a fault that may pass.
  *
- * A worker is replaced when it died, when memory ran out or when the model failed: what it holds may be the cause. Faults that a second try cannot mend (a row that must not be invalid, a model
- * that does not fit) end the run at once.
+ * A worker is replaced when it died, when memory ran out or when the model failed: what it holds may be the cause. After a
+ * fault that a second try cannot mend (a row that must not be invalid, a model that does not fit) no shard is begun; those
+ * under way are finished, so that they need not be scored again.
  */
 import { setTimeout as sleepFor } from 'node:timers/promises';
+import { setMaxListeners } from 'node:events';
 import { ColonnadeError, type ErrorCode } from '../errors.js';
 import type { ShardResult, ShardWorker } from './shard-worker.js';
 
@@ -45,47 +47,53 @@ export async function scoreShards(shards: readonly number[], options: PoolOption
   const failed = new AbortController();
   const over = options.signal === undefined ? failed.signal : AbortSignal.any([failed.signal, options.signal]);
   const stopped = (): boolean => over.aborted;
+  // Each worker listens; there may be many.
+  setMaxListeners(0, over, ...(options.signal === undefined ? [] : [options.signal]));
 
   const serve = async (): Promise<void> => {
     let worker: ShardWorker | undefined;
+    const close = async (): Promise<void> => {
+      const closing = worker;
+      worker = undefined;
+      // What it has to say at its end changes nothing any more.
+      await closing?.close().catch(() => undefined);
+    };
     const abort = (): void => {
-      void worker?.close();
+      void worker?.close().catch(() => undefined);
     };
     options.signal?.addEventListener('abort', abort);
     try {
       for (let shard = queue.shift(); shard !== undefined && !stopped(); shard = queue.shift()) {
         for (let attempt = 1; ; attempt += 1) {
+          let result: ShardResult | undefined;
           try {
             worker ??= await options.open();
             // Opening takes a while; a worker that is not there yet cannot be closed by the signal.
             if (stopped()) return;
             const index = shard;
-            const result = await worker.score(shard, (rows) => options.onRows(index, rows));
-            await options.onDone(result);
-            break;
+            result = await worker.score(shard, (rows) => options.onRows(index, rows));
           } catch (error) {
             if (stopped()) throw error;
             if (hasDied(error)) {
-              const found = await options.findDone(shard);
-              if (found !== undefined) {
-                await worker?.close();
-                worker = undefined;
+              result = await options.findDone(shard);
+              if (result !== undefined) {
+                await close();
                 options.onFound(shard, error);
-                await options.onDone(found);
-                break;
               }
             }
-            if (!mayRetry(error, attempt, options.retries)) throw error;
-            options.onRows(shard, 0);
-            const delay = delayBefore(attempt, options.random ?? Math.random);
-            options.onRetry(shard, attempt, delay, error);
-            if (ONCE.has(error.code)) {
-              await worker?.close();
-              worker = undefined;
+            if (result === undefined) {
+              if (!mayRetry(error, attempt, options.retries)) throw error;
+              options.onRows(shard, 0);
+              const delay = delayBefore(attempt, options.random ?? Math.random);
+              options.onRetry(shard, attempt, delay, error);
+              if (ONCE.has(error.code)) await close();
+              await (options.wait ?? sleep)(delay, over);
+              if (stopped()) return;
+              continue;
             }
-            await (options.wait ?? sleep)(delay, over);
-            if (stopped()) return;
           }
+          await options.onDone(result);
+          break;
         }
       }
     } catch (error) {
@@ -93,7 +101,7 @@ export async function scoreShards(shards: readonly number[], options: PoolOption
       failed.abort();
     } finally {
       options.signal?.removeEventListener('abort', abort);
-      await worker?.close();
+      await close();
     }
   };
   await Promise.all(Array.from({ length: Math.min(options.workers, shards.length) }, serve));

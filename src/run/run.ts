@@ -21,7 +21,7 @@ import { placesOf, type Places } from '../commit/places.js';
 import { checkOutput } from '../commit/preflight.js';
 import { isPublishing, publish, recover } from '../commit/publish.js';
 import { syncTree, writeSuccess } from '../commit/stage.js';
-import { ColonnadeError, messageOf } from '../errors.js';
+import { ColonnadeError, EXIT, messageOf } from '../errors.js';
 import type { Plan } from '../plan/plan.js';
 import { openSink } from '../sink/open.js';
 import type { Sink } from '../sink/sink.js';
@@ -139,7 +139,8 @@ class Execution {
       }
       return await this.#run(epoch);
     } catch (error) {
-      await this.#afterFailure(error);
+      // What goes wrong in clearing up must not hide what went wrong.
+      await this.#afterFailure(error).catch(() => undefined);
       throw error;
     } finally {
       await this.#database?.then((database) => database.close()).catch(() => undefined);
@@ -245,7 +246,7 @@ class Execution {
       this.#emit({ type: 'finished', summary });
       return summary;
     } catch (error) {
-      await sink.abort();
+      await sink.abort().catch(() => undefined);
       throw error;
     }
   }
@@ -324,10 +325,13 @@ class Execution {
         },
       );
     } catch (error) {
+      // What waits for the sink is not needed any more.
+      stop.abort(error);
       throw sinkFailure ?? error;
     } finally {
       await sinking;
     }
+    this.#stopIfAborted();
     if (sinkFailure !== undefined) throw sinkFailure;
     return written;
   }
@@ -377,7 +381,8 @@ class Execution {
     // is no longer this one's to clear.
     if (await isPublishing(this.#places)) return;
     if (error instanceof ColonnadeError && error.code === 'OUTPUT_CONFLICT') return;
-    const resumable = !(error instanceof ColonnadeError) || ![3, 64, 75, 78].includes(error.exitCode);
+    const final: readonly number[] = [EXIT.checkFailed, EXIT.usage, EXIT.tryLater, EXIT.mismatch];
+    const resumable = !(error instanceof ColonnadeError) || !final.includes(error.exitCode);
     const keep = resumable && (await finishedShards(this.#plan, this.#hash, staging.shards)).size > 0;
     const leftovers = keep ? [staging.output, staging.quarantine, staging.work, staging.spill] : [staging.root];
     for (const path of leftovers) await rm(path, { recursive: true, force: true });

@@ -15,6 +15,7 @@ import type { Plan } from '../plan/plan.js';
 import { scoresFields } from '../score/row-group-scores.js';
 import { ShardScorer, type ShardCounts } from '../score/shard.js';
 import { openDatabase, type Database } from '../source/database.js';
+import { systemError } from '../system-errors.js';
 import { openScanner, type Scanner } from '../source/scanner.js';
 import { shardFiles } from './shard-files.js';
 
@@ -60,19 +61,29 @@ export function openPlannedModel({ model, outputs }: Plan): Promise<Model> {
  */
 export async function openLocalWorker(task: WorkerTask, signal?: AbortSignal, opened?: Model): Promise<ShardWorker> {
   const { plan, staging } = task;
-  const [database, model, encoder] = await Promise.all([
-    openDatabase({
-      memoryLimit: Math.round(plan.run.memory * DATABASE_SHARE),
-      threads: task.threads,
-      spillDirectory: join(staging.spill, String(process.pid)),
-      readable: plan.files.map(({ path }) => path),
-      writable: [],
-    }),
-    opened ?? openPlannedModel(plan),
-    loadEncoder(scoresFields(plan.outputs), plan.sink.compression),
-  ]);
-  const scanner = await openScanner(database, plan.projection);
-  return new LocalWorker(task, { database, scanner, model, encoder }, signal);
+  const openingDatabase = openDatabase({
+    memoryLimit: Math.round(plan.run.memory * DATABASE_SHARE),
+    threads: task.threads,
+    spillDirectory: join(staging.spill, String(process.pid)),
+    readable: plan.files.map(({ path }) => path),
+    writable: [],
+  });
+  const openingModel = opened === undefined ? openPlannedModel(plan) : Promise.resolve(opened);
+  try {
+    const [database, model, encoder] = await Promise.all([
+      openingDatabase,
+      openingModel,
+      loadEncoder(scoresFields(plan.outputs), plan.sink.compression),
+    ]);
+    const scanner = await openScanner(database, plan.projection);
+    return new LocalWorker(task, { database, scanner, model, encoder }, signal);
+  } catch (error) {
+    // What did open is closed: the next attempt opens its own.
+    const [database, model] = await Promise.allSettled([openingDatabase, openingModel]);
+    if (database.status === 'fulfilled') await database.value.close();
+    if (model.status === 'fulfilled') await model.value.release();
+    throw error;
+  }
 }
 
 /** Share of `run.memory` that DuckDB may use; the rest is for batches, tensors and scores. */
@@ -143,7 +154,9 @@ class LocalWorker implements ShardWorker {
           { phase: 'score' },
         );
       }
-      await rename(draft, scores);
+      await rename(draft, scores).catch((error: unknown) => {
+        throw systemError(error, 'score', 'naming', scores);
+      });
       const result: ShardResult = {
         shard: index,
         planHash,

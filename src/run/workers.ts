@@ -35,9 +35,9 @@ export async function hireStaff(plan: Plan, requested?: number): Promise<Staff> 
   const most = Math.min(availableParallelism(), useful);
   if (most === 1) return { workers: 1 };
   const model = await openPlannedModel(plan);
-  const { batchSize, fixedBatch } = plan.model;
+  const { inputs, batchSize, fixedBatch } = plan.model;
   // Endless where it cannot be measured.
-  const perRow = secondsPerRow(model, fixedBatch ? batchSize : Math.min(batchSize, MEASURED_ROWS)) ?? Infinity;
+  const perRow = secondsPerRow(model, inputs, fixedBatch ? batchSize : Math.min(batchSize, MEASURED_ROWS)) ?? Infinity;
   if (perRow * plan.expected.rows < WORTH_PROCESSES_S) return { workers: 1, model };
   await model.release();
   return { workers: most };

@@ -4,14 +4,13 @@
  * What is taken over as it is gets copied beside the scoring, file by file and a few files ahead, and the scores are
  * appended shard by shard: when the last one is there, little more than the footer is left to write.
  */
-import { mkdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { startCopy, type StartedCopy } from '../parquet/copy.js';
 import { readFooter, type Footer } from '../parquet/footer.js';
 import { planSplice, Splice } from '../parquet/splice.js';
 import type { PlannedFile } from '../plan/plan.js';
-import { systemError } from '../system-errors.js';
 import type { Sink, SinkContext, StagedFile } from './sink.js';
+import { makeFolderOf } from './write.js';
 
 /** Copies that wait for their scores at most: each may hold a thread and an open file. */
 const COPIES_AHEAD = 4;
@@ -77,7 +76,7 @@ export class AppendSink implements Sink {
   async abort(): Promise<void> {
     this.#aborted = true;
     this.#onRoom?.();
-    for (const splice of this.#splices.values()) await splice.close();
+    for (const splice of this.#splices.values()) await splice.close().catch(() => undefined);
     for (const prepared of this.#prepared.values()) {
       const { copy } = await prepared.catch(() => ({ copy: undefined }));
       await copy?.abort();
@@ -118,11 +117,7 @@ export class AppendSink implements Sink {
       plan.outputs.map(({ name }) => name),
     );
     const destination = join(output, file.relativePath);
-    try {
-      await mkdir(dirname(destination), { recursive: true });
-    } catch (error) {
-      throw systemError(error, 'sink', 'making the folder', dirname(destination));
-    }
+    await makeFolderOf(destination);
     const copy = startCopy({ source: file.path, destination, bytes: prefixBytes });
     copy.copied.catch(() => undefined);
     return { source, copy };

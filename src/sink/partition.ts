@@ -6,8 +6,7 @@
  * open at once) and the same input gives the same bytes, which with several threads it does not. Within a folder rows come
  * about in the order of the source; DuckDB holds small parts back, so a strict order is not promised.
  */
-import { mkdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { ColonnadeError } from '../errors.js';
 import { readFooter } from '../parquet/footer.js';
 import { projectFile } from '../parquet/project.js';
@@ -15,7 +14,7 @@ import { STATUS_COLUMN, type PlannedFile } from '../plan/plan.js';
 import { carriedColumns, outputSelect } from './join.js';
 import type { Sink, SinkContext, StagedFile } from './sink.js';
 import { stagedFiles } from './staged-files.js';
-import { writeRows } from './write.js';
+import { makeFolderOf, writeRows } from './write.js';
 
 /** DuckDB collects the rows of every folder by itself, so what takes its memory up is the number of folders. */
 function tooManyFolders(error: unknown, partitionBy: readonly string[]): unknown {
@@ -43,7 +42,7 @@ export class PartitionSink implements Sink {
   async addFile(file: PlannedFile, scores: readonly string[]): Promise<null> {
     const { plan, work } = this.#context;
     const path = join(work, `${String(file.index).padStart(6, '0')}.parquet`);
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolderOf(path);
     await projectFile({
       source: await readFooter(file.path),
       destination: path,

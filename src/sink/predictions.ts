@@ -1,13 +1,13 @@
 /** `predictions`: only key columns and predictions, file by file, under the names of the source's files. */
-import { mkdir, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { readFooter } from '../parquet/footer.js';
 import { projectFile } from '../parquet/project.js';
 import { STATUS_COLUMN, type PlannedFile } from '../plan/plan.js';
 import { carriedColumns, outputSelect } from './join.js';
 import type { Sink, SinkContext, StagedFile } from './sink.js';
 import { stagedFile } from './staged-files.js';
-import { writeRows } from './write.js';
+import { makeFolderOf, writeRows } from './write.js';
 
 export class PredictionsSink implements Sink {
   readonly #files: { readonly index: number; readonly staged: StagedFile }[] = [];
@@ -26,7 +26,7 @@ export class PredictionsSink implements Sink {
     const { plan, work, output, metadata } = this.#context;
     const joined = join(work, `${String(file.index).padStart(6, '0')}.parquet`);
     const destination = join(output, file.relativePath);
-    await mkdir(dirname(destination), { recursive: true });
+    await makeFolderOf(destination);
     await projectFile({
       source: await readFooter(file.path),
       destination: joined,

@@ -2,15 +2,14 @@
  * The quarantine: rows that were not scored, with all columns of the source and `_file`, `_row` and `_reason`, so that
  * they can be traced, mended and scored again. One file for each file of the source that has any, under its name.
  */
-import { mkdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { REASON_COLUMN, ROW_STATUS, STATUS_COLUMN, type Plan, type PlannedFile } from '../plan/plan.js';
 import { quoteIdentifier, quoteString } from '../plan/sql.js';
 import type { Database } from '../source/database.js';
 import { ROW_NUMBER, scanSql } from '../source/scan.js';
 import type { StagedFile } from './sink.js';
 import { stagedFile } from './staged-files.js';
-import { writeRows } from './write.js';
+import { makeFolderOf, writeRows } from './write.js';
 
 export interface QuarantineContext {
   /** Folder that becomes the quarantine; made when there is a row for it. */
@@ -29,7 +28,7 @@ export async function writeQuarantine(plan: Plan, context: QuarantineContext): P
   for (const file of plan.files) {
     if (context.quarantinedOf(file.index) === 0) continue;
     const destination = join(context.folder, file.relativePath);
-    await mkdir(dirname(destination), { recursive: true });
+    await makeFolderOf(destination);
     const query = { select: quarantineSelect(plan, file, context.scoresOf(file.index)), file: file.path };
     await writeRows(await context.database(), [query], destination, {
       compression: plan.sink.compression,

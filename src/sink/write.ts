@@ -1,7 +1,10 @@
 /** Writes rows of the source's files as Parquet, and says which of them is to blame when that fails. */
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { ColonnadeError } from '../errors.js';
 import { copyTo, type CopyOptions } from '../source/copy.js';
 import type { Database } from '../source/database.js';
+import { systemError } from '../system-errors.js';
 
 /** A query over one file of the source. */
 export interface SourceQuery {
@@ -36,4 +39,13 @@ async function readAlone(database: Database, queries: readonly SourceQuery[]): P
   // The hash makes DuckDB decode every value; a mere count would not.
   for (const { select, file } of queries)
     await database.rows(`SELECT max(hash(COLUMNS(*))) FROM (${select})`, { file });
+}
+
+/** Makes the folder that a file is to lie in. */
+export async function makeFolderOf(path: string): Promise<void> {
+  try {
+    await mkdir(dirname(path), { recursive: true });
+  } catch (error) {
+    throw systemError(error, 'sink', 'making the folder', dirname(path));
+  }
 }

@@ -138,7 +138,7 @@ describe('inspect', () => {
   it('says of anything else what it is not', async () => {
     await bench.write('torn.parquet', (await readFile(bench.path('data/region=north/part.parquet'))).subarray(0, 500));
     for (const [file, error] of [
-      ['shop.yaml', 'MODEL_INVALID'],
+      ['shop.yaml', 'NO_INPUT'],
       ['torn.parquet', 'BAD_PARQUET'],
       ['nothing', 'NO_INPUT'],
     ] as const) {

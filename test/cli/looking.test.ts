@@ -87,6 +87,21 @@ describe('validate', () => {
     });
   });
 
+  it('takes for a file whatever follows --', async () => {
+    const files = ['-p.yaml', '--json', 'true'];
+    for (const file of files) await bench.write(file, SHOP);
+    const both = await start('validate', 'shop.yaml', '--', ...files, 'shop.yaml');
+    expect(both).toMatchObject({ code: 0, stderr: '' });
+    expect(both.stdout.match(/\S+(?= is valid)/g)).toEqual([
+      'shop.yaml',
+      ...files.map((file) => `./${file}`),
+      'shop.yaml',
+    ]);
+    expect((await start('validate', '--json', '--', 'true')).code).toBe(0);
+    expect((await start('plan', '--', 'shop.yaml')).stdout).toContain('6,000 in 4 row groups');
+    expect((await start('plan', '--', 'shop.yaml', '--json')).stderr).toContain('unexpected argument ./--json');
+  });
+
   it('needs neither the data nor the model, but the variables', async () => {
     await bench.write('alone/shop.yaml', SHOP.replace('most: 1000', 'most: "${MOST:?say how much}"'));
     const missing = await start('validate', 'alone/shop.yaml');

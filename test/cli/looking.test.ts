@@ -220,6 +220,27 @@ describe('completion for bash', () => {
     ]);
   });
 
+  it('offers the values of --flag=value, whether or not bash splits words at the =', async () => {
+    for (const breaks of ['', 'COMP_WORDBREAKS=${COMP_WORDBREAKS//=/}']) {
+      const typed = [
+        `source <(${COLONNADE} completion bash)`,
+        breaks,
+        `colonnade() { printf '<%s>' "$@"; echo; }`,
+        'colonnade run --log-level=de\t',
+        'colonnade run --log-format=j\tshop.yaml',
+        'colonnade preview --log-level wa\t',
+        'exit',
+      ].join('\n');
+      await bench.write('typed', `${typed}\n`);
+      const { stdout } = await bash(`bash --norc --noprofile -i < '${bench.path('typed')}'`);
+      expect(stdout.split('\n').filter((line) => line.startsWith('<'))).toEqual([
+        '<run><--log-level=debug>',
+        '<run><--log-format=json><shop.yaml>',
+        '<preview><--log-level><warn>',
+      ]);
+    }
+  });
+
   it('is for the shell of the user where none is named', async () => {
     const zsh = await colonnade(['completion'], { env: { SHELL: '/usr/bin/zsh' } });
     expect(zsh.stdout).toMatch(/^#compdef colonnade\n/);

@@ -25,6 +25,8 @@ export function parseCommandLine(argv: readonly string[], commands: readonly Com
   }
   if (words[0] === '--version' || words[0] === '-V') return { kind: 'version' };
   const [first] = argv;
+  // yargs does not take what follows `--` for the argument of a command.
+  const plain = end === -1 ? argv : [...words, ...argv.slice(end + 1).map(asArgument)];
   if (first === undefined) return { kind: 'nothing' };
   if (!commands.some(({ name }) => name === first)) throw unknownCommand(argv, commands);
 
@@ -59,11 +61,16 @@ export function parseCommandLine(argv: readonly string[], commands: readonly Com
     );
   }
   try {
-    void parser.parse([...argv]);
+    void parser.parse([...plain]);
   } catch (error) {
-    throw error instanceof Refusal ? explain(error.message, argv, commands) : error;
+    throw error instanceof Refusal ? explain(error.message, plain, commands) : error;
   }
   return chosen === undefined ? { kind: 'nothing' } : { kind: 'command', ...chosen };
+}
+
+/** A word behind `--` as yargs cannot take it for a flag, or for the value of one. */
+function asArgument(word: string): string {
+  return word.startsWith('-') || word === 'true' || word === 'false' ? `./${word}` : word;
 }
 
 /** What yargs has against a command line. */

@@ -88,7 +88,12 @@ export interface RunOptions {
 
 /** A few rows, scored for a look. */
 export interface Preview {
-  /** Keys, features, then outputs, then `_status`. */
+  /** Keys, features, then outputs, then `_status`; a name that is there already has a number added (`_status_2`). */
   readonly columns: readonly { readonly name: string; readonly kind: 'key' | 'feature' | 'output' | 'status' }[];
+  /** What JavaScript has exactly as it is, everything else (decimals, times, blobs) as DuckDB's text. */
   readonly rows: readonly (readonly unknown[])[];
+  /** Rows of the source that were looked through for these, filtered ones too. */
+  readonly looked: number;
+  /** Rows of the source. */
+  readonly of: number;
 }

@@ -16,19 +16,24 @@ import { preparePlan } from './prepare.js';
 
 const STATUS_NAMES = Object.fromEntries(Object.entries(ROW_STATUS).map(([name, status]) => [status, name]));
 
+/** A condition that hardly a row meets must not read a whole table. */
+const MOST_LOOKED = 1_000_000;
+/** Types of DuckDB that JavaScript has exactly, and lists of them; of all others DuckDB's own text is shown. */
+const PLAIN_TYPE = /^(BOOLEAN|VARCHAR|U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE)(\[\d*\])*$/;
+
 /**
- * Scores the first `count` rows. An invalid row shows its reason, also with `on_invalid: fail`.
+ * Scores the first `count` rows that `source.where` keeps. An invalid row shows its reason, also with `on_invalid: fail`.
  * The rows go through the model together, so that last bits may differ from a run, whose batches are larger.
  */
 export async function previewRows(pipeline: Pipeline, count: number): Promise<Preview> {
   const plan = await preparePlan(pipeline);
-  const features = plan.projection.map((column, i) => ({ ...column, i })).filter(({ role }) => role === 'feature');
-  const columns: Preview['columns'] = [
+  const features = plan.projection.filter(({ role }) => role === 'feature');
+  const columns = withOwnNames([
     ...plan.key.map((name) => ({ name, kind: 'key' as const })),
     ...features.map(({ name }) => ({ name, kind: 'feature' as const })),
     ...plan.outputs.map(({ name }) => ({ name, kind: 'output' as const })),
     { name: '_status', kind: 'status' as const },
-  ];
+  ]);
   const [database, model] = await Promise.all([
     openDatabase({
       memoryLimit: plan.run.memory,
@@ -40,13 +45,24 @@ export async function previewRows(pipeline: Pipeline, count: number): Promise<Pr
     openModel(plan.model.path, { signature: plan.model.signature }),
   ]);
   const scanner = await openScanner(database, plan.projection);
+  const tools = { database, scanner, model };
+  const rows: unknown[][] = [];
+  let looked = 0;
   try {
-    const rows: unknown[][] = [];
     for (const file of plan.files) {
-      if (rows.length >= count) break;
-      rows.push(...(await previewFile(plan, file, Math.min(file.rows, count - rows.length), database, scanner, model)));
+      let firstRow = 0;
+      for (const group of file.rowGroups) {
+        const inGroup = Math.min(group.rows, MOST_LOOKED - looked);
+        if (rows.length >= count) break;
+        if (inGroup > 0) {
+          const found = await keptRows(plan, file, { firstRow, rows: inGroup }, count - rows.length, database);
+          rows.push(...(await previewRange(plan, file, found.range, tools)));
+          looked += found.looked;
+        }
+        firstRow += group.rows;
+      }
     }
-    return { columns, rows };
+    return { columns, rows, looked, of: plan.files.reduce((sum, file) => sum + file.rows, 0) };
   } finally {
     await model.release();
     scanner.close();
@@ -54,14 +70,59 @@ export async function previewRows(pipeline: Pipeline, count: number): Promise<Pr
   }
 }
 
-async function previewFile(
+/** A name that another column has too gets a number: rows are objects in JSON, and none may lose a value. */
+function withOwnNames(columns: Preview['columns']): Preview['columns'] {
+  const taken = new Set(columns.map(({ name }) => name));
+  const given = new Set<string>();
+  return columns.map(({ name, kind }) => {
+    let own = name;
+    for (let i = 2; given.has(own) || (own !== name && taken.has(own)); i += 1) own = `${name}_${i}`;
+    given.add(own);
+    return { name: own, kind };
+  });
+}
+
+interface RowRange {
+  readonly firstRow: number;
+  readonly rows: number;
+}
+
+/** The part of a range in which the first `count` rows that are not filtered lie, and how far it was looked through. */
+async function keptRows(
   plan: Plan,
   file: PlannedFile,
-  rows: number,
+  range: RowRange,
+  count: number,
   database: Database,
-  scanner: Scanner,
-  model: Model,
+): Promise<{ readonly range: RowRange; readonly looked: number }> {
+  const where = plan.projection.find(({ role }) => role === 'where');
+  if (where === undefined) {
+    const rows = Math.min(range.rows, count);
+    return { range: { firstRow: range.firstRow, rows }, looked: rows };
+  }
+  const kept = await database.rows(
+    `SELECT ${ROW_NUMBER} AS n FROM ${scanSql(file, plan.hiveTypes)} WHERE ${between(range)} AND (${where.sql}) ORDER BY n LIMIT ${count}`,
+    { file: file.path, expression: 'source.where' },
+  );
+  if (kept.length === 0) return { range: { firstRow: range.firstRow, rows: 0 }, looked: range.rows };
+  const [first, last] = [Number(kept[0]!['n']), Number(kept.at(-1)!['n'])];
+  return {
+    range: { firstRow: first, rows: last - first + 1 },
+    looked: kept.length === count ? last - range.firstRow + 1 : range.rows,
+  };
+}
+
+const between = ({ firstRow, rows }: RowRange): string =>
+  `${ROW_NUMBER} BETWEEN ${firstRow} AND ${firstRow + rows - 1}`;
+
+/** Keys, features, outputs and status of the rows of a range that are not filtered. */
+async function previewRange(
+  plan: Plan,
+  file: PlannedFile,
+  range: RowRange,
+  { database, scanner, model }: { readonly database: Database; readonly scanner: Scanner; readonly model: Model },
 ): Promise<unknown[][]> {
+  const { firstRow, rows } = range;
   if (rows === 0) return [];
   // A plan of one file whose only row group is the rows that are looked at.
   const head: Plan = {
@@ -70,30 +131,42 @@ async function previewFile(
     files: [{ ...file, index: 0, rows, rowGroups: [{ rows, bytes: 0 }] }],
     shards: [],
   };
-  const shard = { index: 0, file: 0, rowGroups: [0, 1] as const, firstRow: 0, rows };
+  const shard = { index: 0, file: 0, rowGroups: [0, 1] as const, firstRow, rows };
   let values: Vector[] = [];
   const scorer = new ShardScorer(head, shard, model, {
     appendRowGroup: (group) => {
       values = group.finish();
     },
   });
-  await scanner.scan({ file, hiveTypes: plan.hiveTypes, firstRow: 0, rows }, (part) => scorer.add(part));
+  await scanner.scan({ file, hiveTypes: plan.hiveTypes, firstRow, rows }, (part) => scorer.add(part));
   scorer.finish();
   const outputs = values.slice(0, plan.outputs.length);
   const [status, reason] = values.slice(plan.outputs.length) as [Vector, Vector];
+  const source = scanSql(file, plan.hiveTypes);
   const shown = [
     ...plan.key.map(quoteIdentifier),
     ...plan.projection.filter(({ role }) => role === 'feature').map(({ sql }) => sql),
-  ].map((sql, i) => `${sql} AS c${i}`);
+  ];
+  const named = shown.map((sql, i) => `${sql} AS c${i}`);
+  const types = await database.rows(`DESCRIBE SELECT ${[...named, ROW_NUMBER].join(', ')} FROM ${source}`);
+  const texts = named.map((_, i) =>
+    PLAIN_TYPE.test(String(types[i]!['column_type'])) ? `c${i}` : `CAST(c${i} AS VARCHAR) AS c${i}`,
+  );
   const inputs = await database.rows(
-    `SELECT ${[...shown, ROW_NUMBER].join(', ')} FROM ${scanSql(file, plan.hiveTypes)} WHERE ${ROW_NUMBER} < ${rows} ORDER BY ${ROW_NUMBER}`,
+    `SELECT ${[...texts, ROW_NUMBER].join(', ')} FROM (SELECT ${[...named, ROW_NUMBER].join(', ')} FROM ${source} WHERE ${between(range)}) ORDER BY ${ROW_NUMBER}`,
     { file: file.path },
   );
-  return inputs.map((input, row) => [
-    ...shown.map((_, i) => input[`c${i}`]),
-    ...outputs.map((output) => plain(output.get(row))),
-    [STATUS_NAMES[Number(status.get(row))], reason.get(row)].filter((text) => text !== null).join(': '),
-  ]);
+  return inputs.flatMap((input, row) => {
+    const code = Number(status.get(row));
+    if (code === ROW_STATUS.filtered) return [];
+    return [
+      [
+        ...shown.map((_, i) => input[`c${i}`]),
+        ...outputs.map((output) => plain(output.get(row))),
+        [STATUS_NAMES[code], reason.get(row)].filter((text) => text !== null).join(': '),
+      ],
+    ];
+  });
 }
 
 /** Lists as arrays; everything else is plain already. */

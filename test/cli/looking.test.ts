@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { sampleModel } from '../run/workbench.js';
-import { bash, colonnade, COLONNADE, onlyObject, openShop, SHOP } from './program.js';
+import { bash, colonnade, COLONNADE, onlyObject, openShop, records, SHOP } from './program.js';
 
 const bench = await openShop();
 const start = (...args: string[]) => colonnade(args, { cwd: bench.folder });
@@ -38,13 +38,13 @@ describe('preview', () => {
     expect(rows((await start('preview', 'shop.yaml', '-n', '10000')).stdout)).toHaveLength(6000);
   });
 
-  it('says why a row is not scored, and writes nothing', async () => {
+  it('says why a row is not scored, passes over what is filtered, and writes nothing', async () => {
     const before = await bench.files('.');
     await bench.write('shop.yaml', SHOP.replace('key: id', 'key: id, where: id <> 3'));
-    const { stdout } = await start('preview', 'shop.yaml', '-n', '10', '--var', 'most=7');
+    const { stdout } = await start('preview', 'shop.yaml', '-n', '9', '--var', 'most=7');
     await bench.write('shop.yaml', SHOP);
-    expect(rows(stdout).slice(3)).toEqual([
-      ' 3     3   NULL  filtered',
+    expect(rows(stdout).slice(2)).toEqual([
+      ' 2     2      4  scored',
       ' 4     4      8  scored',
       ' 5     5     10  scored',
       ' 6     6     12  scored',
@@ -53,6 +53,19 @@ describe('preview', () => {
       ' 9  NULL   NULL  quarantined: x: NULL',
     ]);
     expect(await bench.files('.')).toEqual(before);
+  });
+
+  it('says so where source.where keeps fewer rows than are asked for, but not with --quiet', async () => {
+    await bench.write('rare.yaml', SHOP.replace('key: id', 'key: id, where: id = 2999 OR id = 3001 OR id = 5998'));
+    const { stdout, stderr } = await start('preview', 'rare.yaml');
+    expect(rows(stdout).map((line) => line.trim().split(/ +/)[0])).toEqual(['2999', '3001', '5998']);
+    expect(records(stderr)).toMatchObject([
+      { level: 'info', msg: 'source.where keeps 3 rows of all 6,000 rows', rows: 3, looked: 6000, of: 6000 },
+    ]);
+    expect((await start('preview', 'rare.yaml', '-q')).stderr).toBe('');
+    const two = await start('preview', 'rare.yaml', '-n', '2', '--json');
+    expect(two.stderr).toBe('');
+    expect(onlyObject(two.stdout)).toMatchObject({ rows: [{ id: 2999 }, { id: 3001 }], looked: 3002, of: 6000 });
   });
 });
 
@@ -72,6 +85,21 @@ describe('validate', () => {
         { file: 'none.yaml', valid: false, error: { code: 'PIPELINE_NOT_FOUND' } },
       ],
     });
+  });
+
+  it('takes for a file whatever follows --', async () => {
+    const files = ['-p.yaml', '--json', 'true'];
+    for (const file of files) await bench.write(file, SHOP);
+    const both = await start('validate', 'shop.yaml', '--', ...files, 'shop.yaml');
+    expect(both).toMatchObject({ code: 0, stderr: '' });
+    expect(both.stdout.match(/\S+(?= is valid)/g)).toEqual([
+      'shop.yaml',
+      ...files.map((file) => `./${file}`),
+      'shop.yaml',
+    ]);
+    expect((await start('validate', '--json', '--', 'true')).code).toBe(0);
+    expect((await start('plan', '--', 'shop.yaml')).stdout).toContain('6,000 in 4 row groups');
+    expect((await start('plan', '--', 'shop.yaml', '--json')).stderr).toContain('unexpected argument ./--json');
   });
 
   it('needs neither the data nor the model, but the variables', async () => {
@@ -190,6 +218,27 @@ describe('completion for bash', () => {
       [],
       [],
     ]);
+  });
+
+  it('offers the values of --flag=value, whether or not bash splits words at the =', async () => {
+    for (const breaks of ['', 'COMP_WORDBREAKS=${COMP_WORDBREAKS//=/}']) {
+      const typed = [
+        `source <(${COLONNADE} completion bash)`,
+        breaks,
+        `colonnade() { printf '<%s>' "$@"; echo; }`,
+        'colonnade run --log-level=de\t',
+        'colonnade run --log-format=j\tshop.yaml',
+        'colonnade preview --log-level wa\t',
+        'exit',
+      ].join('\n');
+      await bench.write('typed', `${typed}\n`);
+      const { stdout } = await bash(`bash --norc --noprofile -i < '${bench.path('typed')}'`);
+      expect(stdout.split('\n').filter((line) => line.startsWith('<'))).toEqual([
+        '<run><--log-level=debug>',
+        '<run><--log-format=json><shop.yaml>',
+        '<preview><--log-level><warn>',
+      ]);
+    }
   });
 
   it('is for the shell of the user where none is named', async () => {

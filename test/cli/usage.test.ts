@@ -20,6 +20,7 @@ describe('a command line that is wrong', () => {
     ['a flag before the command', ['--json', 'run', 'p.yaml'], /--json before the command/, 'colonnade run … --json'],
     ['a flag alone', ['--versoin'], /no flag --versoin/, 'did you mean `--version`?'],
     ['no pipeline', ['run'], /run needs a pipeline/, 'run --help'],
+    ['none behind --', ['run', '--'], /run needs a pipeline/, 'run --help'],
     ['no file', ['inspect', '--json'], /inspect needs a file/, 'inspect --help'],
     ['too much', ['run', 'p.yaml', 'q.yaml'], /unexpected argument q\.yaml/, 'run --help'],
     ['a flag without its value', ['run', 'p.yaml', '--workers'], /--workers needs a value/, 'run --help'],

@@ -24,7 +24,8 @@ function choiceFlags(commands: readonly Command[]): [name: string, choices: read
 export function bashCompletion(commands: readonly Command[]): string {
   const names = commands.map(({ name }) => name).join(' ');
   const choices = choiceFlags(commands).map(
-    ([name, values]) => `    --${name}) COMPREPLY=($(compgen -W '${values.join(' ')}' -- "$current")); return ;;`,
+    ([name, values]) =>
+      `    --${name}) COMPREPLY=($(compgen -P "$inside" -W '${values.join(' ')}' -- "$current")); return ;;`,
   );
   const perCommand = commands.map((command) => {
     const words = [...spellings(command)].join(' ');
@@ -35,6 +36,15 @@ export function bashCompletion(commands: readonly Command[]): string {
 _colonnade() {
   local current="\${COMP_WORDS[COMP_CWORD]}" previous="\${COMP_WORDS[COMP_CWORD-1]}" flags='' values=''
   COMPREPLY=()
+  # bash splits words at the = of --flag=value, unless COMP_WORDBREAKS has none.
+  local inside=''
+  if [ "$current" = '=' ]; then
+    current=''
+  elif [ "$previous" = '=' ] && [ "$COMP_CWORD" -gt 2 ]; then
+    previous="\${COMP_WORDS[COMP_CWORD-2]}"
+  elif [[ "$current" == --*=* ]]; then
+    previous="\${current%%=*}" inside="\${current%%=*}=" current="\${current#*=}"
+  fi
   if [ "$COMP_CWORD" -eq 1 ]; then
     COMPREPLY=($(compgen -W '${names} --help --version' -- "$current"))
     return
@@ -46,7 +56,7 @@ ${choices.join('\n')}
 ${perCommand.join('\n')}
   esac
   case "$current" in
-    -*) COMPREPLY=($(compgen -W "$flags" -- "$current")) ;;
+    -*) [ -n "$inside" ] || COMPREPLY=($(compgen -W "$flags" -- "$current")) ;;
     *) if [ -n "$values" ]; then COMPREPLY=($(compgen -W "$values" -- "$current")); fi ;;
   esac
 }

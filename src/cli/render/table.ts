@@ -67,7 +67,11 @@ export function fitColumns(columns: Preview['columns'], widths: readonly number[
 }
 
 /** The lines of a preview; `width` of the terminal, or undefined where there is none: then every column is shown. */
-export function renderPreview({ columns, rows }: Preview, width: number | undefined, colors: Colors): string {
+export function renderPreview(
+  { columns, rows }: Pick<Preview, 'columns' | 'rows'>,
+  width: number | undefined,
+  colors: Colors,
+): string {
   const names = columns.map(({ name }) => cut(name, CELL));
   const cells = rows.map((row) =>
     columns.map(({ kind }, i) => cut(formatValue(row[i]), kind === 'status' ? STATUS_CELL : CELL)),

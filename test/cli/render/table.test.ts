@@ -35,7 +35,7 @@ describe('a text in a cell', () => {
 
 describe('a table', () => {
   it('has its columns below each other, also beside wide characters', () => {
-    const preview: Preview = {
+    const preview: Pick<Preview, 'columns' | 'rows'> = {
       columns: columnsOf(['key', 'feature', 'output']),
       rows: [
         ['日本', 1, 'x'],

@@ -5,7 +5,6 @@ import { OUTPUT_FLAGS, readOutputOptions, VAR_FLAG, wholeNumber } from './flags.
 import { readPipeline } from './pipeline-file.js';
 import { PIPELINE_ARGUMENT } from './plan.js';
 import { toJson } from './render/json.js';
-import { unlessAborted } from './signals.js';
 
 /** All rows are in memory at once. */
 const MOST_ROWS = 10_000;
@@ -31,7 +30,7 @@ export const previewCommand: Command = {
     const count = wholeNumber('-n', args['n'] ?? '20', 1, MOST_ROWS);
     const pipeline = await readPipeline(args, terminal);
     const { previewRows } = await import('../run/preview.js');
-    const preview = await unlessAborted(terminal.signal, previewRows(pipeline, count));
+    const preview = await previewRows(pipeline, count, terminal.signal);
     const { stdout, stderr } = terminal;
     const { looked, of } = preview;
     if (options.json) {

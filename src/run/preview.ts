@@ -24,9 +24,11 @@ const PLAIN_TYPE = /^(BOOLEAN|VARCHAR|U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT
 /**
  * Scores the first `count` rows that `source.where` keeps. An invalid row shows its reason, also with `on_invalid: fail`.
  * The rows go through the model together, so that last bits may differ from a run, whose batches are larger.
+ * @param signal ends it, with its reason.
  */
-export async function previewRows(pipeline: Pipeline, count: number): Promise<Preview> {
+export async function previewRows(pipeline: Pipeline, count: number, signal?: AbortSignal): Promise<Preview> {
   const plan = await preparePlan(pipeline);
+  signal?.throwIfAborted();
   const features = plan.projection.filter(({ role }) => role === 'feature');
   const columns = withOwnNames([
     ...plan.key.map((name) => ({ name, kind: 'key' as const })),
@@ -45,7 +47,7 @@ export async function previewRows(pipeline: Pipeline, count: number): Promise<Pr
     openModel(plan.model.path, { signature: plan.model.signature }),
   ]);
   const scanner = await openScanner(database, plan.projection);
-  const tools = { database, scanner, model };
+  const tools = { database, scanner, model, ...(signal === undefined ? {} : { signal }) };
   const rows: unknown[][] = [];
   let looked = 0;
   try {
@@ -120,7 +122,12 @@ async function previewRange(
   plan: Plan,
   file: PlannedFile,
   range: RowRange,
-  { database, scanner, model }: { readonly database: Database; readonly scanner: Scanner; readonly model: Model },
+  {
+    database,
+    scanner,
+    model,
+    signal,
+  }: { readonly database: Database; readonly scanner: Scanner; readonly model: Model; readonly signal?: AbortSignal },
 ): Promise<unknown[][]> {
   const { firstRow, rows } = range;
   if (rows === 0) return [];
@@ -138,7 +145,10 @@ async function previewRange(
       values = group.finish();
     },
   });
-  await scanner.scan({ file, hiveTypes: plan.hiveTypes, firstRow, rows }, (part) => scorer.add(part));
+  await scanner.scan(
+    { file, hiveTypes: plan.hiveTypes, firstRow, rows, ...(signal === undefined ? {} : { signal }) },
+    (part) => scorer.add(part),
+  );
   scorer.finish();
   const outputs = values.slice(0, plan.outputs.length);
   const [status, reason] = values.slice(plan.outputs.length) as [Vector, Vector];

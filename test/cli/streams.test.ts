@@ -46,6 +46,8 @@ describe('stdout', () => {
         { id: 0, x: 0, score: 0, _status: 'scored' },
         { id: 1, x: 1, score: 2, _status: 'scored' },
       ],
+      looked: 2,
+      of: 6000,
     });
 
     const file = await start('inspect', 'data/region=north/part.parquet', '--json');

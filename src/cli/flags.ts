@@ -41,7 +41,8 @@ export const REPLACE_FLAG = {
 export const OUTPUT_FLAGS = {
   json: { describe: 'Write the result to stdout as one JSON object', group: OUTPUT, kind: 'boolean' },
   quiet: {
-    describe: 'Write no summary, progress or messages, only errors',
+    describe:
+      'Tell only warnings and errors: no summary, verdicts or progress. What plan, preview, inspect or --json is asked for is shown',
     group: OUTPUT,
     kind: 'boolean',
     alias: 'q',
@@ -69,17 +70,18 @@ export interface OutputOptions {
   readonly json: boolean;
   readonly quiet: boolean;
   readonly logFormat: LogFormat;
-  /** `error` where `quiet`. */
+  /** No lower than `warn` where `quiet`. */
   readonly logLevel: LogLevel;
 }
 
 export function readOutputOptions(args: Arguments): OutputOptions {
   const quiet = args['quiet'] === true;
+  const level = oneOf('log-level', LOG_LEVELS, args['log-level'] ?? 'info');
   return {
     json: args['json'] === true,
     quiet,
     logFormat: oneOf('log-format', LOG_FORMATS, args['log-format'] ?? 'auto'),
-    logLevel: quiet ? 'error' : oneOf('log-level', LOG_LEVELS, args['log-level'] ?? 'info'),
+    logLevel: quiet && level !== 'error' ? 'warn' : level,
   };
 }
 

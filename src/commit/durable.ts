@@ -2,8 +2,8 @@
  * Files and folders that outlive a power cut: data first, then the name, then the folder that holds the name
  * (POSIX: a rename is durable once the folder is synced).
  */
-import { mkdir, open, rename, rm, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { ColonnadeError } from '../errors.js';
 import { systemError } from '../system-errors.js';
 
@@ -36,6 +36,16 @@ export async function writeWhole(path: string, text: string, { sync = true } = {
   } catch (error) {
     await rm(temporary, { force: true });
     throw systemError(error, 'commit', 'writing', path);
+  }
+}
+
+/** Removes the drafts of `path` that processes have left which were killed over {@link writeWhole}. */
+export async function sweepDrafts(path: string): Promise<void> {
+  const folder = dirname(path);
+  const name = basename(path);
+  for (const entry of await readdir(folder)) {
+    if (entry.startsWith(`${name}.`) && /^\d+\.tmp$/.test(entry.slice(name.length + 1)))
+      await rm(join(folder, entry), { force: true });
   }
 }
 

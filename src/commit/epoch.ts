@@ -59,7 +59,8 @@ export async function takeEpoch(folder: string, output: string, run: string): Pr
   }
   for (const name of await readdir(folder)) {
     const other = Number.parseInt(name, 10);
-    if (other < number) await rm(join(folder, name), { force: true });
+    // Drafts are of processes that were killed, or of runs that have lost the race for this number.
+    if (other < number || name.startsWith(DRAFT)) await rm(join(folder, name), { force: true });
   }
   return {
     number,
@@ -76,13 +77,19 @@ export async function takeEpoch(folder: string, output: string, run: string): Pr
   };
 }
 
+const DRAFT = 'draft-';
+
 async function claim(folder: string, number: number, owner: Owner, output: string): Promise<void> {
-  const draft = join(folder, `draft-${owner.pid}-${owner.run}`);
+  const draft = join(folder, `${DRAFT}${owner.pid}-${owner.run}`);
   try {
     await writeFile(draft, JSON.stringify(owner));
     await link(draft, join(folder, `${number}.json`));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw conflict(output, await readOwner(folder, number));
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') throw conflict(output, await readOwner(folder, number));
+    // The run that has taken the number, or a higher one, may have swept the draft away.
+    const now = code === 'ENOENT' ? await highestEpoch(folder).catch(() => 0) : 0;
+    if (now >= number) throw conflict(output, await readOwner(folder, now));
     throw systemError(error, 'commit', 'writing', folder);
   } finally {
     await rm(draft, { force: true });

@@ -17,7 +17,7 @@ import { readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { ColonnadeError } from '../errors.js';
 import { systemError } from '../system-errors.js';
-import { makeFolder, syncFolder, writeWhole } from './durable.js';
+import { makeFolder, sweepDrafts, syncFolder, writeWhole } from './durable.js';
 import { writeManifest, type Manifest } from './manifest.js';
 import { placesOf, type Places } from './places.js';
 
@@ -31,6 +31,18 @@ export async function publish(places: Places, manifest: Manifest): Promise<void>
 /** True while a run publishes, or after it died over that. */
 export async function isPublishing(places: Places): Promise<boolean> {
   return exists(places.journal);
+}
+
+/**
+ * Removes what runs that were killed over the journal or the manifest have left of these. Only the holder of the epoch
+ * calls this.
+ */
+export async function sweepState(places: Places): Promise<void> {
+  try {
+    for (const path of [places.journal, places.manifest]) await sweepDrafts(path);
+  } catch (error) {
+    throw systemError(error, 'commit', 'sweeping', places.state);
+  }
 }
 
 /**

@@ -19,7 +19,7 @@ import { balance, type LedgerEntry } from '../commit/ledger.js';
 import type { Manifest } from '../commit/manifest.js';
 import { placesOf, type Places } from '../commit/places.js';
 import { checkOutput } from '../commit/preflight.js';
-import { isPublishing, publish, recover } from '../commit/publish.js';
+import { isPublishing, publish, recover, sweepState } from '../commit/publish.js';
 import { syncTree, writeSuccess } from '../commit/stage.js';
 import { ColonnadeError, EXIT, messageOf } from '../errors.js';
 import type { Plan } from '../plan/plan.js';
@@ -123,6 +123,7 @@ class Execution {
     if (!(await isPublishing(places))) await checkOutput(plan, places);
     const epoch = await takeEpoch(places.epochs, places.output, this.#id);
     try {
+      await sweepState(places);
       const recovered = await recover(places);
       if (recovered !== undefined) {
         this.#emit({

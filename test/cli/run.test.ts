@@ -150,6 +150,10 @@ run: { workers: 1 }
     ]);
     expect(log.at(-1)).toMatchObject({ level: 'error', error: { code: 'MODEL_FAILED', phase: 'model' } });
     expect(onlyObject(stdout)).toMatchObject({ status: 'failed', error: { code: 'MODEL_FAILED' } });
+    // With --quiet nothing but that, unless warnings are not wanted either.
+    const levels = async (...args: string[]) => records((await again(...args)).stderr).map(({ level }) => level);
+    expect(await levels('--quiet')).toEqual(['warn', 'error']);
+    expect(await levels('--quiet', '--log-level', 'error')).toEqual(['error']);
   });
 });
 

@@ -46,6 +46,8 @@ describe('stdout', () => {
         { id: 0, x: 0, score: 0, _status: 'scored' },
         { id: 1, x: 1, score: 2, _status: 'scored' },
       ],
+      looked: 2,
+      of: 6000,
     });
 
     const file = await start('inspect', 'data/region=north/part.parquet', '--json');
@@ -144,13 +146,16 @@ describe('stderr', () => {
     expect(await levels('warn')).toEqual([]);
   });
 
-  it('is empty with --quiet, and so is stdout unless an object is asked for', async () => {
+  it('is empty with --quiet where there is nothing to warn of, and so is stdout unless something is asked for', async () => {
     const silent = await start('run', 'shop.yaml', '--replace', '-q', '--log-level', 'trace');
     expect(silent).toEqual({ code: 0, signal: null, stdout: '', stderr: '' });
     const quiet = await start('run', 'shop.yaml', '--replace', '--quiet', '--json');
     expect(quiet.stderr).toBe('');
     expect(onlyObject(quiet.stdout)).toMatchObject({ status: 'done' });
-    // An error is told all the same.
+    // What another command is asked for is shown, warnings and errors are told all the same.
+    expect((await start('plan', 'shop.yaml', '-q')).stdout).toContain('6,000 in 4 row groups');
+    expect((await start('preview', 'shop.yaml', '-q', '-n', '3')).stdout.split('\n')).toHaveLength(5);
+    expect(await start('validate', 'shop.yaml', '-q')).toMatchObject({ code: 0, stdout: '', stderr: '' });
     const refused = await start('run', 'shop.yaml', '--quiet');
     expect(refused.code).toBe(78);
     expect(refused.stderr).toMatch(/^error OUTPUT_EXISTS /);

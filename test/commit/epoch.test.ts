@@ -49,6 +49,12 @@ describe('an epoch', () => {
     expect(numbers).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
   });
 
+  it('is taken with the drafts of others swept away', async () => {
+    await writeTree(epochs, { 'draft-1-killed': '', 'draft-2-killed': '{"run":' });
+    const epoch = await takeEpoch(epochs, output, 'heir');
+    expect(await readdir(epochs)).toEqual([`${epoch.number}.json`]);
+  });
+
   it('is taken over from a process that is gone', async () => {
     const pid = await deadProcess();
     await writeTree(epochs, {

@@ -100,7 +100,7 @@ async function killAndGoOn(
     resumed_rows: journal === undefined ? left : 3 * ROWS,
   });
   expect(await writtenBy(bench, summary.run_id)).toEqual(whole);
-  expect((await bench.files('out.colonnade')).filter((file) => file.startsWith('staging/'))).toEqual([]);
+  expect(await strayFiles()).toEqual([]);
   expect(events.some(({ type }) => type === 'warning')).toBe(journal !== undefined);
   if (journal !== undefined) {
     expect(summary.run_id).toBe(journal);
@@ -108,6 +108,13 @@ async function killAndGoOn(
   }
   if (published) return 'published';
   return left === 0 ? 'nothing scored' : left < 3 * ROWS ? 'some scored' : 'all scored';
+}
+
+/** What lies beside the output, but for the manifest, the quarantine and the last epoch. */
+async function strayFiles(): Promise<string[]> {
+  const beside = await bench.files('out.colonnade');
+  const last = beside.findLast((file) => /^epochs\/\d+\.json$/.test(file));
+  return beside.filter((file) => file !== 'manifest.json' && file !== last && !file.startsWith('quarantine/'));
 }
 
 const dataOf = (written: Record<string, string>): Record<string, string> =>
@@ -152,6 +159,20 @@ describe('a run that is killed', () => {
     const summary = summaryOf(await runProgram(bench, pipeline, []));
     expect(summary.resumed_rows).toBe(2 * ROWS);
     expect(await writtenBy(bench, summary.run_id)).toEqual(whole);
+  });
+
+  it('leaves drafts beside the output, which the next run removes', async () => {
+    for (const [from, draft] of [
+      ['/epochs/draft-', /^epochs\/draft-\d+-/],
+      ['/publish\\.json\\.\\d+\\.tmp', /^publish\.json\.\d+\.tmp$/],
+      ['/manifest\\.json\\.\\d+\\.tmp', /^manifest\.json\.\d+\.tmp$/],
+    ] as const) {
+      await reset(false);
+      await kill(from, 'after');
+      expect((await strayFiles()).filter((file) => draft.test(file))).toHaveLength(1);
+      await bench.run(parts);
+      expect(await strayFiles()).toEqual([]);
+    }
   });
 
   it('is started over with --fresh', async () => {

@@ -82,6 +82,10 @@ describe('a source with nothing to score', () => {
         sink: { ...sink, exists: 'replace' },
       });
       expect(summary).toMatchObject({ rows: 3000, scored: 0, filtered: 3000 });
+      if (sink.mode === 'partition') {
+        expect(summary.files).toBe(0);
+        expect(await bench.files('out')).toEqual(['_SUCCESS']);
+      }
     }
   });
 

@@ -131,6 +131,8 @@ function measure(contestant, table, source) {
   const answer = execFileSync(python, [path.join(bench, 'measure.py'), ...contestant.command(job)], {
     encoding: 'utf8',
     maxBuffer: 2 ** 28,
+    // Official builds of ONNX Runtime collect and send usage data, which Colonnade turns off; so nobody pays for it.
+    env: { ...process.env, ORT_DISABLE_TELEMETRY: '1' },
   });
   const { exit, stdout, stderr, ...cost } = JSON.parse(answer);
   if (exit !== 0) throw new Error(`${contestant.id} ended with ${exit}\n${stdout}${stderr}`);

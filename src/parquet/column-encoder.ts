@@ -13,17 +13,20 @@ import {
   COLUMN,
   COLUMN_INDEX,
   COMPRESSION_CODECS,
+  DATA_PAGE,
+  DICTIONARY_PAGE,
   ENCODING,
   ENCODING_STATS,
   OFFSET_INDEX,
-  PAGE,
+  PAGE_HEADER,
   PAGE_LOCATION,
+  PAGE_TYPE,
   PHYSICAL_TYPES,
   STATISTICS,
 } from './format.js';
 import { bitWidth, encodeHybrid } from './hybrid.js';
 import { compressSnappy, snappyBound } from './snappy.js';
-import { THRIFT, ThriftList, ThriftStruct, thriftText, type ThriftField, type ThriftValue } from './thrift.js';
+import { THRIFT, ThriftList, thriftStruct, thriftText, type ThriftStruct } from './thrift.js';
 import { serializeThrift } from './thrift-compact.js';
 import { MOST_DISTINCT, type Bounds, type StoredColumn, type StoredValues } from './values.js';
 
@@ -110,14 +113,14 @@ export class ColumnEncoder {
     body.writeUInt32LE(levels.length, 0);
     body.set(levels, 4);
     body.set(content, 4 + levels.length);
-    const header = struct(
-      [1, THRIFT.i32, end - row],
-      [2, THRIFT.i32, dictionary === undefined ? ENCODING.plain : ENCODING.rleDictionary],
-      [3, THRIFT.i32, ENCODING.rle],
-      [4, THRIFT.i32, ENCODING.rle],
+    const header = thriftStruct(
+      [DATA_PAGE.values, THRIFT.i32, end - row],
+      [DATA_PAGE.encoding, THRIFT.i32, dictionary === undefined ? ENCODING.plain : ENCODING.rleDictionary],
+      [DATA_PAGE.definitionLevels, THRIFT.i32, ENCODING.rle],
+      [DATA_PAGE.repetitionLevels, THRIFT.i32, ENCODING.rle],
     );
     return {
-      ...this.#page(PAGE.data, PAGE.dataHeader, header, body),
+      ...this.#page(PAGE_TYPE.data, PAGE_HEADER.data, header, body),
       firstRow: row,
       nulls: end - row - (to - from),
       values: to - from,
@@ -126,17 +129,21 @@ export class ColumnEncoder {
   }
 
   #dictionaryPage({ values, firsts }: Dictionary): PageSize {
-    const header = struct([1, THRIFT.i32, firsts.length], [2, THRIFT.i32, ENCODING.plain], [3, THRIFT.true, false]);
-    return this.#page(PAGE.dictionary, PAGE.dictionaryHeader, header, values.pick(firsts));
+    const header = thriftStruct(
+      [DICTIONARY_PAGE.values, THRIFT.i32, firsts.length],
+      [DICTIONARY_PAGE.encoding, THRIFT.i32, ENCODING.plain],
+      [DICTIONARY_PAGE.sorted, THRIFT.true, false],
+    );
+    return this.#page(PAGE_TYPE.dictionary, PAGE_HEADER.dictionary, header, values.pick(firsts));
   }
 
   #page(type: number, headerField: number, header: ThriftStruct, body: Uint8Array): PageSize {
     const compressed = this.#compress(body);
     const head = serializeThrift(
-      struct(
-        [1, THRIFT.i32, type],
-        [2, THRIFT.i32, body.length],
-        [3, THRIFT.i32, compressed.length],
+      thriftStruct(
+        [PAGE_HEADER.type, THRIFT.i32, type],
+        [PAGE_HEADER.uncompressedSize, THRIFT.i32, body.length],
+        [PAGE_HEADER.compressedSize, THRIFT.i32, compressed.length],
         [headerField, THRIFT.struct, header],
       ),
     );
@@ -179,7 +186,7 @@ function chunkOf(
   const dataPages = PAGES_ORIGIN + (first?.bytes ?? 0);
   const columnIndex = indexColumn(pages);
   const encoding = hasDictionary ? ENCODING.rleDictionary : ENCODING.plain;
-  const metadata = struct(
+  const metadata = thriftStruct(
     [COLUMN.type, THRIFT.i32, PHYSICAL_TYPES.indexOf(values.physical)],
     [
       COLUMN.encodings,
@@ -201,8 +208,8 @@ function chunkOf(
       COLUMN.encodingStats,
       THRIFT.list,
       new ThriftList(THRIFT.struct, [
-        ...(hasDictionary ? [encodingCount(PAGE.dictionary, ENCODING.plain, 1)] : []),
-        encodingCount(PAGE.data, encoding, pages.length),
+        ...(hasDictionary ? [encodingCount(PAGE_TYPE.dictionary, ENCODING.plain, 1)] : []),
+        encodingCount(PAGE_TYPE.data, encoding, pages.length),
       ]),
     ],
   );
@@ -261,8 +268,8 @@ function encodedIndices(indices: Uint16Array, from: number, to: number, width: n
 function statistics(pages: readonly Page[], values: StoredValues): ThriftStruct {
   const nulls = pages.reduce((sum, each) => sum + each.nulls, 0);
   const bounds = values.bounds(0, values.length);
-  if (bounds === undefined) return struct([STATISTICS.nullCount, THRIFT.i64, nulls]);
-  return struct(
+  if (bounds === undefined) return thriftStruct([STATISTICS.nullCount, THRIFT.i64, nulls]);
+  return thriftStruct(
     [STATISTICS.nullCount, THRIFT.i64, nulls],
     [STATISTICS.maxValue, THRIFT.binary, bounds.max],
     [STATISTICS.minValue, THRIFT.binary, bounds.min],
@@ -277,7 +284,7 @@ function indexColumn(pages: readonly Page[]): Buffer | undefined {
   const none = new Uint8Array(0);
   const unordered = 0;
   return serializeThrift(
-    struct(
+    thriftStruct(
       // In a list, 1 is true and 2 is false.
       [
         COLUMN_INDEX.nullPages,
@@ -320,7 +327,7 @@ function indexColumn(pages: readonly Page[]): Buffer | undefined {
 function indexOffsets(pages: readonly Page[], start: number): ThriftStruct {
   let offset = start;
   const locations = pages.map(({ bytes, firstRow }) => {
-    const location = struct(
+    const location = thriftStruct(
       [PAGE_LOCATION.offset, THRIFT.i64, offset],
       [PAGE_LOCATION.size, THRIFT.i32, bytes],
       [PAGE_LOCATION.firstRow, THRIFT.i64, firstRow],
@@ -328,17 +335,13 @@ function indexOffsets(pages: readonly Page[], start: number): ThriftStruct {
     offset += bytes;
     return location;
   });
-  return struct([OFFSET_INDEX.locations, THRIFT.list, new ThriftList(THRIFT.struct, locations)]);
+  return thriftStruct([OFFSET_INDEX.locations, THRIFT.list, new ThriftList(THRIFT.struct, locations)]);
 }
 
 function encodingCount(pageType: number, encoding: number, count: number): ThriftStruct {
-  return struct(
+  return thriftStruct(
     [ENCODING_STATS.pageType, THRIFT.i32, pageType],
     [ENCODING_STATS.encoding, THRIFT.i32, encoding],
     [ENCODING_STATS.count, THRIFT.i32, count],
   );
-}
-
-function struct(...fields: readonly (readonly [id: number, type: number, value: ThriftValue])[]): ThriftStruct {
-  return new ThriftStruct(fields.map(([id, type, value]): ThriftField => ({ id, type, value })));
 }

@@ -16,7 +16,7 @@ import type { Compression } from '../pipeline/pipeline.js';
 import { ColumnEncoder, type PageCompression } from './column-encoder.js';
 import type { WasmEncoder } from './encode-wasm.js';
 import { COLUMN, COMPRESSION_CODECS, CONVERTED, ELEMENT, ENCODING, LOGICAL, PHYSICAL_TYPES } from './format.js';
-import { THRIFT, ThriftList, ThriftStruct, thriftText, type ThriftField } from './thrift.js';
+import { THRIFT, ThriftList, thriftStruct, thriftText, type ThriftStruct } from './thrift.js';
 import { physicalType, storedColumn } from './values.js';
 
 /** One column chunk, ready to be put anywhere: its offsets are those of a file in which its pages begin at `PAGES_ORIGIN`. */
@@ -102,12 +102,12 @@ export class Encoder {
   /** What the footer of a file with these columns says of its schema. */
   schema(): EncodedSchema {
     if (this.#wasm !== undefined) return this.#wasm.schema(this.#fields);
-    const root = struct(
+    const root = thriftStruct(
       [ELEMENT.name, THRIFT.binary, thriftText('schema')],
       [ELEMENT.numChildren, THRIFT.i32, this.#fields.length],
     );
     // By the order that the type defines: the one that there is.
-    const typeDefined = struct([1, THRIFT.struct, struct()]);
+    const typeDefined = thriftStruct([1, THRIFT.struct, thriftStruct()]);
     return {
       elements: [root, ...this.#fields.map(schemaElement)],
       columnOrders: new ThriftList(
@@ -133,7 +133,7 @@ export class Encoder {
     return {
       rows: 0,
       pages: Buffer.alloc(0),
-      metadata: struct(
+      metadata: thriftStruct(
         [COLUMN.type, THRIFT.i32, PHYSICAL_TYPES.indexOf(physicalType(element) ?? 'BYTE_ARRAY')],
         [COLUMN.encodings, THRIFT.list, new ThriftList(THRIFT.i32, [ENCODING.rle])],
         [COLUMN.path, THRIFT.list, new ThriftList(THRIFT.binary, path.map(thriftText))],
@@ -149,7 +149,7 @@ export class Encoder {
 
 /** An optional leaf, with what the physical type alone does not tell. */
 function schemaElement({ name, type }: Field): ThriftStruct {
-  const leaf = struct(
+  const leaf = thriftStruct(
     [ELEMENT.type, THRIFT.i32, PHYSICAL_TYPES.indexOf(physicalType(type as DataType)!)],
     [ELEMENT.repetition, THRIFT.i32, 1],
     [ELEMENT.name, THRIFT.binary, thriftText(name)],
@@ -157,16 +157,16 @@ function schemaElement({ name, type }: Field): ThriftStruct {
   const annotated = (converted: number, logical: number, content: ThriftStruct): ThriftStruct =>
     leaf
       .with(ELEMENT.convertedType, THRIFT.i32, converted)
-      .with(ELEMENT.logicalType, THRIFT.struct, struct([logical, THRIFT.struct, content]));
+      .with(ELEMENT.logicalType, THRIFT.struct, thriftStruct([logical, THRIFT.struct, content]));
   const arrow = type as { readonly bitWidth?: number; readonly isSigned?: boolean };
-  if (physicalType(type as DataType) === 'BYTE_ARRAY') return annotated(CONVERTED.utf8, LOGICAL.string, struct());
+  if (physicalType(type as DataType) === 'BYTE_ARRAY') return annotated(CONVERTED.utf8, LOGICAL.string, thriftStruct());
   const { bitWidth, isSigned = true } = arrow;
   if (bitWidth === undefined || (isSigned && bitWidth >= 32)) return leaf;
   const first = isSigned ? CONVERTED.signed8 : CONVERTED.unsigned8;
   return annotated(
     first + Math.log2(bitWidth / 8),
     LOGICAL.integer,
-    struct([1, THRIFT.i8, bitWidth], [2, THRIFT.true, isSigned]),
+    thriftStruct([1, THRIFT.i8, bitWidth], [2, THRIFT.true, isSigned]),
   );
 }
 
@@ -174,12 +174,6 @@ function schemaElement({ name, type }: Field): ThriftStruct {
 function arrowSchemaOf(fields: readonly Field[]): string {
   const stream = Buffer.from(tableToIPC(new Table(new Schema([...fields])), 'stream'));
   return stream.subarray(0, 8 + stream.readInt32LE(4)).toString('base64');
-}
-
-function struct(
-  ...fields: readonly (readonly [id: number, type: number, value: ThriftField['value']])[]
-): ThriftStruct {
-  return new ThriftStruct(fields.map(([id, type, value]): ThriftField => ({ id, type, value })));
 }
 
 function internal(message: string): ColonnadeError {

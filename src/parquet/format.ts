@@ -84,8 +84,11 @@ export const OFFSET_INDEX = { locations: 1 } as const;
 export const PAGE_LOCATION = { offset: 1, size: 2, firstRow: 3 } as const;
 export const COLUMN_INDEX = { nullPages: 1, minValues: 2, maxValues: 3, boundaryOrder: 4, nullCounts: 5 } as const;
 export const ENCODING_STATS = { pageType: 1, encoding: 2, count: 3 } as const;
-/** Values of `PageType`, and the fields of a `PageHeader` that belong to them. */
-export const PAGE = { data: 0, dictionary: 2, dataHeader: 5, dictionaryHeader: 7 } as const;
+/** Values of `PageType`. */
+export const PAGE_TYPE = { data: 0, dictionary: 2 } as const;
+export const PAGE_HEADER = { type: 1, uncompressedSize: 2, compressedSize: 3, data: 5, dictionary: 7 } as const;
+export const DATA_PAGE = { values: 1, encoding: 2, definitionLevels: 3, repetitionLevels: 4 } as const;
+export const DICTIONARY_PAGE = { values: 1, encoding: 2, sorted: 3 } as const;
 /** Values of `Encoding` that are written here. */
 export const ENCODING = { plain: 0, rle: 3, rleDictionary: 8 } as const;
 

@@ -2,7 +2,7 @@
  * Appends columns to a Parquet file without touching the others.
  *
  *     planSplice(footer, columns): { prefixBytes }                              what is copied as it is
- *     Splice.begin({ source, destination, columns, metadata, hash? }): Promise<Splice>      on a copy of that
+ *     Splice.begin({ source, destination, columns, metadata }): Promise<Splice>             on a copy of that
  *       .add(scores): Promise<void>                                                         one scores file after the other
  *       .finish(): Promise<{ bytes, rows }>, .close()
  *     spliceFile({ source, destination, scores, columns, metadata }): Promise<{ bytes, sha256 }>      copy and finish at once
@@ -17,7 +17,6 @@
  *
  * No old page moves, so no offset in the old chunks' metadata changes but the pointers to the page index.
  */
-import type { Hash } from 'node:crypto';
 import { open, type FileHandle } from 'node:fs/promises';
 import { ColonnadeError } from '../errors.js';
 import { systemError } from '../system-errors.js';
@@ -41,8 +40,6 @@ export interface SpliceOptions {
   readonly columns: readonly string[];
   /** Key-value metadata to add; a key that is there already is replaced. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** A hash fed with the prefix; it gets what is appended. */
-  readonly hash?: Hash;
 }
 
 const REWRITE = 'use sink.mode: partition, which writes the file anew';
@@ -160,10 +157,10 @@ export class Splice {
   #schema: ScoresFile | undefined;
 
   private constructor(options: SpliceOptions, prefixBytes: number, target: FileHandle) {
-    const { destination, hash } = options;
+    const { destination } = options;
     this.#options = options;
     this.#target = target;
-    this.#appender = new Appender(target, destination, prefixBytes, hash);
+    this.#appender = new Appender(target, destination, prefixBytes);
     this.#sourceReader = new RangeReader(target, destination, prefixBytes);
   }
 
@@ -383,7 +380,7 @@ function splicedArrowSchema(base64: string, columns: readonly ScoresColumn[], sc
 
 /** Copies the source and appends to the copy. `destination` is created, or written over. */
 export async function spliceFile(
-  options: Omit<SpliceOptions, 'source' | 'hash'> & {
+  options: Omit<SpliceOptions, 'source'> & {
     readonly source: string | Footer;
     /** Scores files whose row groups, taken together in this order, are those of the source. */
     readonly scores: readonly string[];

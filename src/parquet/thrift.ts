@@ -164,6 +164,13 @@ export class ThriftStruct {
   }
 }
 
+/** A struct of these fields, in the order of their ids. */
+export function thriftStruct(
+  ...fields: readonly (readonly [id: number, type: ThriftType, value: ThriftValue])[]
+): ThriftStruct {
+  return new ThriftStruct(fields.map(([id, type, value]): ThriftField => ({ id, type, value })));
+}
+
 function decodeUtf8(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
 }

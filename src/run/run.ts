@@ -38,7 +38,7 @@ import { clearStaging, finishedShard, finishedShards } from './resume.js';
 import { shardFiles } from './shard-files.js';
 import type { ShardResult, ShardWorker } from './shard-worker.js';
 import { versions } from './versions.js';
-import { hireStaff, openWorker, type Staff } from './workers.js';
+import { chooseWorkers, openWorker, type WorkerChoice } from './workers.js';
 
 /**
  * Runs a plan. The run goes on whether or not its events are read.
@@ -96,7 +96,7 @@ class Execution {
   readonly #hash: string;
   readonly #places: Places;
   /** Known once the run has begun. */
-  #staff: Staff = { workers: 1 };
+  #choice: WorkerChoice = { workers: 1 };
   #database: Promise<Database> | undefined;
 
   readonly #plan: Plan;
@@ -144,6 +144,7 @@ class Execution {
       await this.#afterFailure(error).catch(() => undefined);
       throw error;
     } finally {
+      await this.#choice.model?.release();
       await this.#database?.then((database) => database.close()).catch(() => undefined);
       await epoch.release().catch(() => undefined);
     }
@@ -154,7 +155,7 @@ class Execution {
     const { staging } = this.#places;
     await clearStaging(this.#places, this.#options.fresh === true);
     for (const folder of [staging.shards, staging.output, staging.work, staging.spill]) await makeFolder(folder);
-    this.#staff = await hireStaff(plan, this.#options.workers);
+    this.#choice = await chooseWorkers(plan, this.#options.workers);
     const results = await finishedShards(plan, this.#hash, staging.shards);
     const resumedRows = sum([...results.values()], ({ counts }) => counts.rows);
     this.#emit({
@@ -162,7 +163,7 @@ class Execution {
       runId: this.#id,
       rows: plan.expected.rows,
       shards: plan.shards.length,
-      workers: this.#staff.workers,
+      workers: this.#choice.workers,
     });
     if (results.size > 0) this.#emit({ type: 'resumed', rows: resumedRows, shards: results.size });
 
@@ -307,7 +308,7 @@ class Execution {
       await scoreShards(
         plan.shards.map(({ index }) => index).filter((index) => !results.has(index)),
         {
-          workers: this.#staff.workers,
+          workers: this.#choice.workers,
           retries: plan.run.retries,
           open: () => this.#openWorker(signal),
           onRows: report,
@@ -348,10 +349,10 @@ class Execution {
   }
 
   #openWorker(signal: AbortSignal): Promise<ShardWorker> {
-    const staff = this.#staff;
+    const choice = this.#choice;
     // The model is the first worker's: another one, opened after a failure, opens its own.
-    this.#staff = { workers: staff.workers };
-    return openWorker({ plan: this.#plan, planHash: this.#hash, staging: this.#places.staging, ...staff }, signal);
+    this.#choice = { workers: choice.workers };
+    return openWorker({ plan: this.#plan, planHash: this.#hash, staging: this.#places.staging, ...choice }, signal);
   }
 
   #openDatabase(): Promise<Database> {
@@ -419,7 +420,7 @@ class Execution {
       bytes: sum(manifest.outputs, ({ bytes }) => bytes),
       engine: this.#plan.model.engine,
       batch_size: this.#plan.model.batchSize,
-      workers: this.#staff.workers,
+      workers: this.#choice.workers,
       resumed_rows: resumedRows,
       elapsed_s: round(elapsed),
       rows_per_s: Math.round((ledger.rows - resumedRows) / elapsed),

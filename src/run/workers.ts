@@ -8,8 +8,8 @@ import { openLocalWorker, openPlannedModel, type ShardWorker } from './shard-wor
 
 /**
  * Seconds of model time that are worth more processes: starting them takes some tenths of a second, in which the one that
- * is there already scores millions of rows with a simple model. (5 M rows, linear model, two cores: one process 1.0 s, two
- * 1.6 s; 100 trees by ONNX Runtime: 23 s and 12 s.)
+ * is there already scores millions of rows with a simple model. (5 M rows, linear model, two cores: 0.9 s with one process,
+ * 1.0 s with two.)
  */
 const WORTH_PROCESSES_S = 2;
 /** Threads of DuckDB in one worker: more would decode faster than one thread of JavaScript can take. */
@@ -17,8 +17,8 @@ const MOST_THREADS = 4;
 /** Rows that the model's time is measured with: enough to tell models apart, in a hundredth of a second. */
 const MEASURED_ROWS = 1024;
 
-/** How the shards of a run are scored. */
-export interface Staff {
+/** What scores the shards of a run. */
+export interface WorkerChoice {
   /** Worker processes; 1 means that the main process scores itself. */
   readonly workers: number;
   /** The model, where it was opened to be measured and the main process scores itself. */
@@ -28,7 +28,7 @@ export interface Staff {
 /**
  * What `workers: auto` stands for depends on how long the model takes here and now, which changes no byte of the output.
  */
-export async function hireStaff(plan: Plan, requested?: number): Promise<Staff> {
+export async function chooseWorkers(plan: Plan, requested?: number): Promise<WorkerChoice> {
   const wanted = requested ?? plan.run.workers;
   const useful = Math.max(1, plan.shards.length);
   if (wanted !== 'auto') return { workers: Math.min(wanted, useful) };
@@ -45,7 +45,7 @@ export async function hireStaff(plan: Plan, requested?: number): Promise<Staff> 
 
 /** Opens one of `workers` workers: in this process when it is the only one. */
 export async function openWorker(
-  task: Staff & { readonly plan: Plan; readonly planHash: string; readonly staging: StagingPlaces },
+  task: WorkerChoice & { readonly plan: Plan; readonly planHash: string; readonly staging: StagingPlaces },
   signal: AbortSignal,
 ): Promise<ShardWorker> {
   const { workers, model, ...rest } = task;

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { copyFile, readFile, truncate, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
@@ -217,19 +216,18 @@ async function spliced(options: SpliceOptions, scores: readonly string[]): Promi
 }
 
 describe('splicing', () => {
-  it('can be finished on a copy that was made elsewhere, with a hash that goes on', async () => {
+  it('can be finished on a copy that was made elsewhere', async () => {
     const path = await shop.parquet('elsewhere.parquet', 'select i from range(5000) t(i)');
     const source = await readFooter(path);
     const { prefixBytes } = planSplice(source, SCORE_COLUMNS);
     const destination = shop.path('elsewhere-spliced.parquet');
     await copyFile(path, destination);
-    const hash = createHash('sha256').update((await readFile(path)).subarray(0, prefixBytes));
     const scores = await writeScores(source, shop.path('elsewhere.scores'));
     const options = { source, destination, columns: SCORE_COLUMNS, metadata: METADATA };
-    const { bytes } = await spliced({ ...options, hash }, scores);
+    const { bytes } = await spliced(options, scores);
     const written = await readFile(destination);
     expect(bytes).toBe(written.length);
-    expect(hash.digest('hex')).toBe(createHash('sha256').update(written).digest('hex'));
+    expect(written.subarray(0, prefixBytes).equals((await readFile(path)).subarray(0, prefixBytes))).toBe(true);
     expect(await differences(path, destination)).toBe(0);
     await truncate(destination, 100);
     expect(await codeOf(spliced(options, scores))).toBe('IO_FAILED');

@@ -63,7 +63,8 @@ export async function openLocalWorker(task: WorkerTask, signal?: AbortSignal, op
   const { plan, staging } = task;
   const openingDatabase = openDatabase({
     memoryLimit: Math.round(plan.run.memory * DATABASE_SHARE),
-    threads: task.threads,
+    // One thread reads row groups in order: then the invalid row that ends the run is the first of the shard.
+    threads: plan.onInvalid === 'fail' ? 1 : task.threads,
     spillDirectory: join(staging.spill, String(process.pid)),
     readable: plan.files.map(({ path }) => path),
     writable: [],

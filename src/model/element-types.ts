@@ -58,6 +58,18 @@ export function allocate(type: ElementType, length: number): TensorData {
   return type === 'string' ? new Array<string>(length).fill('') : new ARRAYS[type](length);
 }
 
+/** As {@link allocate}, in the memory of an array of that type where it is large enough. */
+export function reallocate(type: 'uint8', length: number, used: Uint8Array): Uint8Array;
+export function reallocate(type: ElementType, length: number, used: TensorData): TensorData;
+export function reallocate(type: ElementType, length: number, used: TensorData): TensorData {
+  if (type === 'string' || Array.isArray(used)) return allocate(type, length);
+  const { buffer, BYTES_PER_ELEMENT } = used;
+  if (buffer.byteLength < length * BYTES_PER_ELEMENT) return allocate(type, length);
+  const zeroed = new ARRAYS[type](buffer as ArrayBuffer, 0, length);
+  new Uint8Array(buffer, 0, zeroed.byteLength).fill(0);
+  return zeroed;
+}
+
 /** The first `length` values, without a copy where the array allows it. */
 export function firstValues(data: TensorData, length: number): TensorData {
   if (data.length === length) return data;

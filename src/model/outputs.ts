@@ -4,30 +4,41 @@ import { ColonnadeError } from '../errors.js';
 import { arrowElement, arrowList } from '../plan/arrow-types.js';
 import type { PlannedOutput } from '../plan/plan.js';
 import { ALL_VALID, countBits, elementData, listData } from './arrow-data.js';
-import { allocate, type NumericData } from './element-types.js';
+import { allocate, reallocate, type NumericData } from './element-types.js';
 import type { Tensor, TensorData } from './engine.js';
 import { REDUCERS } from './reduce.js';
 
 /**
  * Collects one new column of a row group. Rows that are never written are NULL. Memory for all rows is taken at once
- * (for lists, with the first write, which tells their length).
+ * (for lists, with the first write, which tells their length), and used again for the next row group.
  */
 export class OutputColumnBuilder {
   readonly output: PlannedOutput;
-  readonly rows: number;
+  #rows = 0;
   /** Values of a row; undefined for lists until the first write. */
   #width: number | undefined;
+  /** Values of all rows, zero (or empty) until they are written. */
   #values: TensorData;
   /** Validity, one bit a row, least significant first, as Arrow has it. */
-  readonly #validity: Uint8Array;
+  #validity: Uint8Array = new Uint8Array(0);
 
   /** @param rows rows of the row group */
   constructor(output: PlannedOutput, rows: number) {
     this.output = output;
-    this.rows = rows;
-    this.#width = output.list ? undefined : 1;
-    this.#values = allocate(output.type, output.list ? 0 : rows);
-    this.#validity = new Uint8Array(Math.ceil(rows / 8));
+    this.#values = allocate(output.type, 0);
+    this.reset(rows);
+  }
+
+  /** Begins a row group of so many rows. What {@link finish} gave for the last one loses its memory. */
+  reset(rows: number): void {
+    this.#rows = rows;
+    this.#width = this.output.list ? undefined : 1;
+    if (!this.output.list) this.#values = reallocate(this.output.type, rows, this.#values);
+    this.#validity = reallocate('uint8', Math.ceil(rows / 8), this.#validity);
+  }
+
+  get rows(): number {
+    return this.#rows;
   }
 
   /**
@@ -61,7 +72,7 @@ export class OutputColumnBuilder {
     return count;
   }
 
-  /** The column, `rows` long. The builder must not be written to any more: the memory is the same. */
+  /** The column, `rows` long. It holds until the builder is used again: the memory is the same. */
   finish(): Data {
     const { rows, output } = this;
     const nullCount = rows - countBits(this.#validity);
@@ -131,7 +142,7 @@ export class OutputColumnBuilder {
   #writeLists(data: TensorData, width: number, count: number, positions: Uint32Array | number): void {
     if (this.#width === undefined) {
       this.#width = width;
-      this.#values = allocate(this.output.type, this.rows * width);
+      this.#values = reallocate(this.output.type, this.rows * width, this.#values);
     }
     const values = this.#values;
     for (let i = 0; i < count; i++) {

@@ -75,7 +75,10 @@ export class ColumnEncoder {
     this.#compression = compression;
   }
 
-  /** @param column at least one row. */
+  /**
+   * @param column at least one row.
+   * @returns a chunk whose pages hold until the next call.
+   */
   encode(name: string, column: StoredColumn): EncodedChunk {
     const { rows, present, values } = column;
     this.#length = 0;
@@ -89,8 +92,7 @@ export class ColumnEncoder {
       row = end;
       at += count;
     }
-    // A copy of its own: the memory is used again.
-    const bytes = Buffer.from(this.#output.take(0).subarray(0, this.#length));
+    const bytes = this.#output.take(0).subarray(0, this.#length);
     return chunkOf(name, column, pages, first, dictionary !== undefined, bytes, this.#compression);
   }
 

@@ -3,7 +3,7 @@
  *
  *     loadEncoder(fields, compression): Promise<Encoder>
  *       .schema(): EncodedSchema
- *       .rowGroup(vectors): EncodedChunk[]
+ *       .rowGroup(vectors): Iterable<EncodedChunk>
  *
  * Scalars are encoded by this program's own code (`column-encoder.ts`), which takes a fifth of the time and nothing to
  * start. Lists, and the codecs that Node does not have, go to parquet-wasm (the Rust implementation, `encode-wasm.ts`),
@@ -22,7 +22,7 @@ import { physicalType, storedColumn } from './values.js';
 /** One column chunk, ready to be put anywhere: its offsets are those of a file in which its pages begin at `PAGES_ORIGIN`. */
 export interface EncodedChunk {
   readonly rows: number;
-  /** Dictionary and data pages; empty for no rows. */
+  /** Dictionary and data pages; empty for no rows. The memory is the encoder's. */
   readonly pages: Buffer;
   /** `ColumnMetaData`. */
   readonly metadata: ThriftStruct;
@@ -42,6 +42,9 @@ export interface EncodedSchema {
   readonly arrowSchema: string;
   readonly createdBy: string;
 }
+
+/** Bytes of pages that are kept in case their vector comes again. */
+const SMALL = 4096;
 
 /** What files that are encoded here call their writer; they are of this program's own use. */
 const CREATED_BY = 'colonnade version 1';
@@ -66,7 +69,7 @@ export class Encoder {
   readonly #own: ColumnEncoder | undefined;
   /** Undefined where nothing needs it. */
   readonly #wasm: WasmEncoder | undefined;
-  /** What a vector was encoded as, by name: most row groups share the columns that say that all went well. */
+  /** What a vector was encoded as, by name, where that is small: most row groups share the columns that say that all went well. */
   readonly #encoded = new WeakMap<Vector, Map<string, EncodedChunk>>();
 
   constructor(fields: readonly Field[], compression: Compression, wasm: WasmEncoder | undefined) {
@@ -77,26 +80,34 @@ export class Encoder {
   }
 
   /**
-   * Encodes the columns of one row group. A vector that comes again is not encoded again; vectors must not change.
+   * Encodes the columns of one row group, one as each is asked for; it holds until the next one is. A vector must not change
+   * afterwards, in case it comes again.
    *
    * @param vectors one for each field, in their order
    * @throws ColonnadeError `INTERNAL` where a vector has a type that no output has, or the columns differ in length
    */
-  rowGroup(vectors: readonly Vector[]): EncodedChunk[] {
+  *rowGroup(vectors: readonly Vector[]): Generator<EncodedChunk, void, undefined> {
     if (vectors.length !== this.#fields.length)
       throw internal(`${vectors.length} vectors were given for ${this.#fields.length} columns`);
     const rows = vectors[0]?.length ?? 0;
-    return this.#fields.map((field, i) => {
-      const vector = vectors[i]!;
-      if (vector.length !== rows)
-        throw internal(`column "${field.name}" has ${vector.length} rows, others of its row group ${rows}`);
-      if (rows === 0) return this.#empty(field);
-      const known = this.#encoded.get(vector) ?? new Map<string, EncodedChunk>();
-      this.#encoded.set(vector, known);
-      const chunk = known.get(field.name) ?? this.#encode(field, vector);
-      known.set(field.name, chunk);
-      return chunk;
-    });
+    const other = vectors.findIndex(({ length }) => length !== rows);
+    if (other >= 0) {
+      const { name } = this.#fields[other]!;
+      throw internal(`column "${name}" has ${vectors[other]!.length} rows, others of its row group ${rows}`);
+    }
+    for (const [i, field] of this.#fields.entries())
+      yield rows === 0 ? this.#empty(field) : this.#chunkOf(field, vectors[i]!);
+  }
+
+  #chunkOf(field: Field, vector: Vector): EncodedChunk {
+    const known = this.#encoded.get(vector)?.get(field.name);
+    if (known !== undefined) return known;
+    const chunk = this.#encode(field, vector);
+    if (chunk.pages.length > SMALL) return chunk;
+    const kept = { ...chunk, pages: Buffer.from(chunk.pages) };
+    const byName = this.#encoded.get(vector) ?? new Map<string, EncodedChunk>();
+    this.#encoded.set(vector, byName.set(field.name, kept));
+    return kept;
   }
 
   /** What the footer of a file with these columns says of its schema. */

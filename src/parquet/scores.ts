@@ -11,6 +11,7 @@
  * It is a regular file that any reader of Parquet takes. A sink copies its chunks as they are.
  */
 import { createHash, type Hash } from 'node:crypto';
+import { writeSync } from 'node:fs';
 import { open, rm, type FileHandle } from 'node:fs/promises';
 import type { Field, Vector } from 'apache-arrow';
 import { ColonnadeError } from '../errors.js';
@@ -18,7 +19,7 @@ import type { Compression } from '../pipeline/pipeline.js';
 import type { ElementType } from '../plan/facts.js';
 import { systemError } from '../system-errors.js';
 import { ARROW_SCHEMA_KEY } from './arrow-schema.js';
-import { Appender } from './blocks.js';
+import { BLOCK_BYTES } from './blocks.js';
 import { PAGES_ORIGIN, columnChunk, moveColumn, moveOffsetIndex, rowGroup, serializeFooter } from './chunks.js';
 import { loadEncoder, type EncodedChunk, type Encoder } from './encode.js';
 import { CHUNK, FILE, KEY_VALUE, MAGIC } from './format.js';
@@ -57,8 +58,8 @@ export function keyValueStruct(key: string, value: string): ThriftStruct {
 }
 
 /**
- * Writes one scores file. Open → appendRowGroup … → close, or abort at any point. What is appended is encoded at once and
- * written behind the caller's back, in order; then it holds the metadata and page indexes, not the values.
+ * Writes one scores file. Open → appendRowGroup … → close, or abort at any point. What is appended is encoded and written at
+ * once, while the caller waits: nothing but metadata and page indexes adds up in memory, however slow the disk is.
  */
 export class ScoresWriter {
   private readonly path: string;
@@ -66,19 +67,16 @@ export class ScoresWriter {
   private readonly encoder: Encoder;
   private readonly handle: FileHandle;
   private readonly hash: Hash = createHash('sha256');
-  private readonly appender: Appender;
   private readonly groups: PendingGroup[] = [];
   private rows = 0;
-  /** Everything that was appended so far, on its way to the operating system. */
-  private writing: Promise<void> = Promise.resolve();
-  private failure: Error | undefined;
+  /** Bytes so far. */
+  private position = 0;
 
   private constructor(path: string, encoder: Encoder, metadata: Readonly<Record<string, string>>, handle: FileHandle) {
     this.path = path;
     this.encoder = encoder;
     this.metadata = metadata;
     this.handle = handle;
-    this.appender = new Appender(handle, path, 0, this.hash);
   }
 
   /**
@@ -104,36 +102,25 @@ export class ScoresWriter {
       throw systemError(error, 'score', 'creating', path);
     }
     const writer = new ScoresWriter(path, encoder, metadata, handle);
-    await writer.appender.write(Buffer.from(MAGIC));
+    writer.append(Buffer.from(MAGIC));
     return writer;
   }
 
   /**
    * @param vectors one for each field, in their order, each with all rows of the row group.
-   * @throws ColonnadeError where an earlier row group could not be written.
+   * @throws ColonnadeError `DISK_FULL`, `OUTPUT_NOT_WRITABLE`, `IO_FAILED`
    */
   appendRowGroup(vectors: readonly Vector[]): void {
-    if (this.failure !== undefined) throw this.failure;
-    const encoded = this.encoder.rowGroup(vectors);
-    this.writing = this.writing.then(() => this.writeRowGroup(encoded));
-    this.writing.catch((error: unknown) => {
-      this.failure ??= error instanceof Error ? error : new Error(String(error));
-    });
-  }
-
-  private async writeRowGroup(encoded: readonly EncodedChunk[]): Promise<void> {
-    const rows = encoded[0]?.rows ?? 0;
-    const firstByte = this.appender.position;
-    const chunks: PendingGroup['chunks'] = [];
-    for (const chunk of encoded) chunks.push(await this.appendChunk(chunk));
+    const rows = vectors[0]?.length ?? 0;
+    const firstByte = this.position;
+    const chunks = Array.from(this.encoder.rowGroup(vectors), (chunk) => this.appendChunk(chunk));
     this.groups.push({ rows, firstByte, chunks });
     this.rows += rows;
-    await this.appender.flush();
   }
 
-  private async appendChunk(chunk: EncodedChunk): Promise<PendingGroup['chunks'][number]> {
-    const delta = this.appender.position - PAGES_ORIGIN;
-    await this.appender.write(chunk.pages);
+  private appendChunk(chunk: EncodedChunk): PendingGroup['chunks'][number] {
+    const delta = this.position - PAGES_ORIGIN;
+    this.append(chunk.pages);
     const { columnIndex, offsetIndex } = chunk;
     return {
       tree: columnChunk(moveColumn(chunk.metadata, delta)),
@@ -143,31 +130,35 @@ export class ScoresWriter {
     };
   }
 
+  private append(bytes: Uint8Array): void {
+    this.hash.update(bytes);
+    try {
+      for (let done = 0; done < bytes.length;)
+        done += writeSync(this.handle.fd, bytes, done, Math.min(bytes.length - done, BLOCK_BYTES));
+    } catch (error) {
+      throw systemError(error, 'score', 'writing', this.path);
+    }
+    this.position += bytes.length;
+  }
+
   /** Writes page indexes and footer. They are not synced: whoever relies on the file later compares its hash. */
   async close(): Promise<WrittenScores> {
-    await this.writing;
     const chunks = this.groups.flatMap((group) => group.chunks);
-    const append = async (
+    const append = (
       chunk: PendingGroup['chunks'][number],
       bytes: Buffer | undefined,
       offsetId: number,
       lengthId: number,
-    ): Promise<void> => {
+    ): void => {
       if (bytes === undefined) return;
-      chunk.tree = chunk.tree
-        .with(offsetId, THRIFT.i64, this.appender.position)
-        .with(lengthId, THRIFT.i32, bytes.length);
-      await this.appender.write(bytes);
+      chunk.tree = chunk.tree.with(offsetId, THRIFT.i64, this.position).with(lengthId, THRIFT.i32, bytes.length);
+      this.append(bytes);
     };
-    for (const chunk of chunks)
-      await append(chunk, chunk.columnIndex, CHUNK.columnIndexOffset, CHUNK.columnIndexLength);
-    for (const chunk of chunks)
-      await append(chunk, chunk.offsetIndex, CHUNK.offsetIndexOffset, CHUNK.offsetIndexLength);
-    await this.appender.write(serializeFooter(this.footer()));
-    await this.appender.flush();
-    const bytes = this.appender.position;
+    for (const chunk of chunks) append(chunk, chunk.columnIndex, CHUNK.columnIndexOffset, CHUNK.columnIndexLength);
+    for (const chunk of chunks) append(chunk, chunk.offsetIndex, CHUNK.offsetIndexOffset, CHUNK.offsetIndexLength);
+    this.append(serializeFooter(this.footer()));
     await this.handle.close();
-    return { path: this.path, rows: this.rows, bytes, sha256: this.hash.digest('hex') };
+    return { path: this.path, rows: this.rows, bytes: this.position, sha256: this.hash.digest('hex') };
   }
 
   private footer(): ThriftStruct {
@@ -196,7 +187,6 @@ export class ScoresWriter {
 
   /** Gives the file up. Never throws: it is called while another error is on its way. */
   async abort(): Promise<void> {
-    await this.writing.catch(() => undefined);
     await this.handle.close().catch(() => undefined);
     await rm(this.path, { force: true }).catch(() => undefined);
   }

@@ -13,7 +13,7 @@ import { loadEncoder, type Encoder } from '../parquet/encode.js';
 import { ScoresWriter } from '../parquet/scores.js';
 import type { Plan } from '../plan/plan.js';
 import { scoresFields } from '../score/row-group-scores.js';
-import { ShardScorer, type ShardCounts } from '../score/shard.js';
+import { RowGroupMemory, ShardScorer, type ShardCounts } from '../score/shard.js';
 import { openDatabase, type Database } from '../source/database.js';
 import { systemError } from '../system-errors.js';
 import { openScanner, type Scanner } from '../source/scanner.js';
@@ -102,6 +102,7 @@ class LocalWorker implements ShardWorker {
   readonly #task: WorkerTask;
   readonly #tools: Tools;
   readonly #signal: AbortSignal | undefined;
+  readonly #memory: RowGroupMemory;
   /** The shard under way, or the last one. */
   #scoring: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | undefined;
@@ -110,6 +111,7 @@ class LocalWorker implements ShardWorker {
     this.#task = task;
     this.#tools = tools;
     this.#signal = signal;
+    this.#memory = new RowGroupMemory(task.plan);
   }
 
   score(index: number, onRows: (rows: number) => void): Promise<ShardResult> {
@@ -133,7 +135,7 @@ class LocalWorker implements ShardWorker {
         shard,
         model,
         { appendRowGroup: (group) => writer.appendRowGroup(group.finish()) },
-        { onRows },
+        { onRows, memory: this.#memory },
       );
       const { firstRow, rows } = shard;
       await scanner.scan(

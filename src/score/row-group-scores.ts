@@ -1,6 +1,7 @@
 /** The scores of one row group: the new columns, and for every row what became of it. */
 import { makeData, Uint8, Utf8, Vector, type Field } from 'apache-arrow';
 import type { Tensor } from '../model/engine.js';
+import { reallocate } from '../model/element-types.js';
 import { OutputColumnBuilder } from '../model/outputs.js';
 import { outputField } from '../plan/arrow-types.js';
 import { REASON_COLUMN, STATUS_COLUMN, type PlannedOutput } from '../plan/plan.js';
@@ -63,9 +64,10 @@ interface Waiting {
   positions: number[] | undefined;
 }
 
+/** Memory for the scores of one row group after another. */
 export class RowGroupScores {
   readonly #columns: readonly OutputColumnBuilder[];
-  readonly #status: Uint8Array;
+  #status: Uint8Array = new Uint8Array(0);
   readonly #reasons = new Map<number, string>();
   #marked = false;
   #waiting: Waiting = { first: 0, count: 0, positions: undefined };
@@ -73,7 +75,16 @@ export class RowGroupScores {
   /** @param rows rows of the row group; all count as scored until they are marked. */
   constructor(outputs: readonly PlannedOutput[], rows: number) {
     this.#columns = outputs.map((output) => new OutputColumnBuilder(output, rows));
-    this.#status = new Uint8Array(rows);
+    this.reset(rows);
+  }
+
+  /** Begins a row group of so many rows; what {@link finish} gave for the last one loses its memory. */
+  reset(rows: number): void {
+    for (const column of this.#columns) column.reset(rows);
+    this.#status = reallocate('uint8', rows, this.#status);
+    this.#reasons.clear();
+    this.#marked = false;
+    this.#waiting = { first: 0, count: 0, positions: undefined };
   }
 
   /** Says that a row is not scored: one of ROW_STATUS, and why. */
@@ -125,7 +136,7 @@ export class RowGroupScores {
       .filter(([, count]) => count > 0);
   }
 
-  /** The columns in the order of {@link scoresFields}. Nothing may be added any more. */
+  /** The columns in the order of {@link scoresFields}. They hold until the next {@link reset}; until then nothing may be added. */
   finish(): Vector[] {
     const columns = this.#columns.map((column) => new Vector([column.finish()]));
     if (!this.#marked) return [...columns, ...cleanColumns(this.#status.length)];

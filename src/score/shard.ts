@@ -36,12 +36,48 @@ export interface ScoredPart {
 
 /** Where the scores of a shard go: row group by row group, in the order of the file. */
 export interface ScoresTarget {
+  /** Their memory is used again when it returns. */
   appendRowGroup(scores: RowGroupScores): void;
 }
 
 export interface ScoreOptions {
+  /** Memory that an earlier shard of the plan has used. */
+  readonly memory?: RowGroupMemory;
   /** Called as rows are done, with the rows of the shard that are. */
   readonly onRows?: (rows: number) => void;
+}
+
+/** What a row group under way takes, whatever its rows. */
+interface Buffers {
+  readonly scores: RowGroupScores;
+  readonly builder: BatchBuilder;
+}
+
+/**
+ * Memory that row groups of a plan use one after the other. As much as are under way at once is ever made; left to the
+ * collector, it would add up to more than everything else that a run holds.
+ */
+export class RowGroupMemory {
+  readonly #plan: Plan;
+  readonly #free: Buffers[] = [];
+
+  constructor(plan: Plan) {
+    this.#plan = plan;
+  }
+
+  take(rows: number): Buffers {
+    const buffers = this.#free.pop();
+    if (buffers === undefined) {
+      const { model, outputs, projection } = this.#plan;
+      return { scores: new RowGroupScores(outputs, rows), builder: new BatchBuilder(model, projection) };
+    }
+    buffers.scores.reset(rows);
+    return buffers;
+  }
+
+  giveBack(buffers: Buffers): void {
+    this.#free.push(buffers);
+  }
 }
 
 /** A row group under way. */
@@ -50,8 +86,7 @@ interface OpenRowGroup {
   /** Position of its first row in the file. */
   readonly firstRow: number;
   readonly rows: number;
-  readonly scores: RowGroupScores;
-  readonly builder: BatchBuilder;
+  readonly buffers: Buffers;
   /** Rows that have been seen. */
   seen: number;
 }
@@ -69,9 +104,8 @@ export class ShardScorer {
   readonly #nan = new Map<string, number>();
   readonly #open = new Map<number, OpenRowGroup>();
   /** Complete, but a row group before them is not. */
-  readonly #complete = new Map<number, RowGroupScores>();
-  /** Builders that no row group uses at the moment: their buffers are used again. */
-  readonly #builders: BatchBuilder[] = [];
+  readonly #complete = new Map<number, Buffers>();
+  readonly #memory: RowGroupMemory;
   /** First rows of the shard's row groups in the file. */
   readonly #starts: readonly number[];
   /** The next row group to give to the target. */
@@ -89,6 +123,7 @@ export class ShardScorer {
     this.#engine = engine;
     this.#target = target;
     this.#options = options;
+    this.#memory = options.memory ?? new RowGroupMemory(plan);
 
     this.#file = plan.files[shard.file]!;
     this.#batchSize = plan.model.batchSize;
@@ -118,7 +153,7 @@ export class ShardScorer {
       this.#take(group, rows);
       from = to;
       if (group.seen === windowEnd) this.#scoreBatch(group);
-      else group.builder.own();
+      else group.buffers.builder.own();
       if (group.seen === group.rows) this.#close(group);
     }
   }
@@ -149,8 +184,7 @@ export class ShardScorer {
         index,
         firstRow: this.#starts[at]!,
         rows,
-        scores: new RowGroupScores(this.#plan.outputs, rows),
-        builder: this.#builders.pop() ?? new BatchBuilder(this.#plan.model, this.#plan.projection),
+        buffers: this.#memory.take(rows),
         seen: 0,
       };
       this.#open.set(index, group);
@@ -168,7 +202,8 @@ export class ShardScorer {
   /** Validates rows of one window and hands those to be scored to the batch. */
   #take(group: OpenRowGroup, batch: RecordBatch): void {
     const plan = this.#plan;
-    const { scores, seen: start } = group;
+    const { buffers, seen: start } = group;
+    const { scores, builder } = buffers;
     const verdict = validateBatch(batch, plan.projection);
     group.seen += batch.numRows;
     this.#counts.rows += batch.numRows;
@@ -187,13 +222,14 @@ export class ShardScorer {
     this.#counts[plan.onInvalid === 'null' ? 'nulled' : 'quarantined'] += verdict.invalid.size;
     if (verdict.kept === 0) return;
     this.#counts.scored += verdict.kept;
-    group.builder.add(batch, verdict.keep);
+    builder.add(batch, verdict.keep);
     scores.expect(start, verdict.kept, verdict.keep);
   }
 
   /** Scores the window that ends with the last row that was seen. */
   #scoreBatch(group: OpenRowGroup): void {
-    const { builder, scores, firstRow, seen } = group;
+    const { buffers, firstRow, seen } = group;
+    const { builder, scores } = buffers;
     try {
       if (builder.rows > 0) scores.write(this.#engine.run(builder.take()));
     } catch (error) {
@@ -210,10 +246,9 @@ export class ShardScorer {
   }
 
   /** All rows of a row group are scored. */
-  #close(group: OpenRowGroup): void {
-    this.#open.delete(group.index);
-    this.#builders.push(group.builder);
-    this.#complete.set(group.index, group.scores);
+  #close({ index, buffers }: OpenRowGroup): void {
+    this.#open.delete(index);
+    this.#complete.set(index, buffers);
     this.#hand();
   }
 
@@ -221,11 +256,13 @@ export class ShardScorer {
   #hand(): void {
     for (; this.#next < this.#shard.rowGroups[1]; this.#next += 1) {
       const isEmpty = this.#file.rowGroups[this.#next]?.rows === 0;
-      const scores = isEmpty ? new RowGroupScores(this.#plan.outputs, 0) : this.#complete.get(this.#next);
-      if (scores === undefined) return;
+      const buffers = isEmpty ? this.#memory.take(0) : this.#complete.get(this.#next);
+      if (buffers === undefined) return;
       this.#complete.delete(this.#next);
+      const { scores } = buffers;
       for (const [column, count] of scores.nanCounts()) this.#nan.set(column, (this.#nan.get(column) ?? 0) + count);
       this.#target.appendRowGroup(scores);
+      this.#memory.giveBack(buffers);
     }
   }
 

@@ -187,6 +187,6 @@ describe('an encoded chunk', () => {
     const fields = ['a', 'b'].map((name) => outputField(name, 'float32', false));
     const encoder = await loadEncoder(fields, 'none');
     const vectors = [4, 5].map((rows) => makeVector(new Float32Array(rows)));
-    expect(() => encoder.rowGroup(vectors)).toThrow(/5 rows, others of its row group 4/);
+    expect(() => [...encoder.rowGroup(vectors)]).toThrow(/5 rows, others of its row group 4/);
   });
 });

@@ -151,6 +151,11 @@ export async function readFingerprint(path: string): Promise<Fingerprint> {
   return (await readFooterBytes(path)).place.fingerprint;
 }
 
+/** Where the footer of a file begins: all before it is data. @throws ColonnadeError as {@link readFingerprint} */
+export async function readFooterStart(path: string): Promise<number> {
+  return (await readFooterBytes(path)).place.start;
+}
+
 async function readFooterBytes(path: string): Promise<{ readonly bytes: Buffer; readonly place: FooterPlace }> {
   const handle = await openForReading(path);
   try {

@@ -15,7 +15,7 @@ import { Appender, openForReading } from './blocks.js';
 import { columnChunk, moveColumn, rowGroup, serializeFooter } from './chunks.js';
 import { COLUMN, ELEMENT, FILE, KEY_VALUE, MAGIC } from './format.js';
 import type { ByteRange, ColumnChunk, Footer } from './footer.js';
-import { appendChunk, openScores, pickColumns, type ScoresGroup } from './splice.js';
+import { appendChunk, openScores, pickColumns, withoutBounds, type ScoresGroup } from './splice.js';
 import type { SchemaNode } from './schema.js';
 import { keyValueStruct, readScoresFile, type ScoresColumn, type ScoresFile } from './scores.js';
 import type { ThriftStruct } from './thrift.js';
@@ -117,7 +117,10 @@ async function projectRowGroup(
     const metadata = moveColumn(chunk.metadata, delta).without(COLUMN.bloomOffset, COLUMN.bloomLength);
     chunks.push(columnChunk(metadata));
   }
-  for (const name of scoreColumns) chunks.push((await appendChunk(group, name, source.columnOrders, appender)).tree);
+  for (const name of scoreColumns) {
+    const chunk = await appendChunk(group, name, appender);
+    chunks.push((source.columnOrders ? chunk : withoutBounds(chunk)).tree);
+  }
   return rowGroup(group.rows, chunks, firstByte, index);
 }
 

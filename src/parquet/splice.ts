@@ -2,9 +2,9 @@
  * Appends columns to a Parquet file without touching the others.
  *
  *     planSplice(footer, columns): { prefixBytes }                              what is copied as it is
- *     Splice.begin({ source, destination, columns, metadata }): Promise<Splice>             on a copy of that
+ *     Splice.begin({ destination, prefixBytes, columns }): Promise<Splice>                  on a copy of that
  *       .add(scores): Promise<void>                                                         one scores file after the other
- *       .finish(): Promise<{ bytes, rows }>, .close()
+ *       .finish(footer, metadata): Promise<{ bytes, rows }>, .close()
  *     spliceFile({ source, destination, scores, columns, metadata }): Promise<{ bytes, sha256 }>      copy and finish at once
  *
  * The new file:
@@ -33,13 +33,11 @@ import { THRIFT, ThriftList } from './thrift.js';
 import { WRITER_SCHEMA_KEYS, extendWriterSchema } from './writer-schemas.js';
 
 export interface SpliceOptions {
-  readonly source: Footer;
   /** Holds the first `prefixBytes` of the source; what lies behind them is cut off. */
   readonly destination: string;
+  readonly prefixBytes: number;
   /** Columns of the scores files to append, in order. */
   readonly columns: readonly string[];
-  /** Key-value metadata to add; a key that is there already is replaced. */
-  readonly metadata: Readonly<Record<string, string>>;
 }
 
 const REWRITE = 'use sink.mode: partition, which writes the file anew';
@@ -100,7 +98,7 @@ export async function openScores(
     opened.push(file.handle);
     groups.push(...file.rowGroups.map((group) => ({ ...group, file })));
   }
-  checkRows(source, groups, true);
+  checkRows(source, groups);
   return groups;
 }
 
@@ -110,9 +108,9 @@ async function openScoresFile(path: string): Promise<OpenScores> {
   return { ...scores, handle, reader: new RangeReader(handle, path, scores.footer.start) };
 }
 
-/** @param complete whether no more row groups follow. @throws ColonnadeError `LEDGER_UNBALANCED` */
-function checkRows(source: Footer, groups: readonly { readonly rows: number }[], complete: boolean): void {
-  const count = complete ? Math.max(groups.length, source.rowGroups.length) : groups.length;
+/** @throws ColonnadeError `LEDGER_UNBALANCED` */
+function checkRows(source: Footer, groups: readonly { readonly rows: number }[]): void {
+  const count = Math.max(groups.length, source.rowGroups.length);
   const differs = Array.from({ length: count }, (_, index) => index).find(
     (index) => groups[index]?.rows !== source.rowGroups[index]?.rows,
   );
@@ -144,49 +142,40 @@ export function pickColumns(first: ScoresFile, names: readonly string[]): readon
  * Appends to a copy of the source's prefix what makes it the new file. `begin`, then `add` for every scores file in order,
  * as soon as it is there, then `finish`; `close` in any case. One call at a time.
  *
- * Memory: blocks of some MB and the metadata, whatever the size of the columns.
+ * Memory: blocks of some MB and the metadata of the new columns, whatever their size; the old ones' only in `finish`.
  */
 export class Splice {
   readonly #options: SpliceOptions;
   readonly #target: FileHandle;
   readonly #appender: Appender;
-  readonly #sourceReader: RangeReader;
-  /** All chunks of the row groups so far, old ones first in each. */
+  /** The new chunks of the row groups so far. */
   readonly #groups: { readonly rows: number; readonly chunks: readonly IndexedChunk[] }[] = [];
   /** Of the first scores file: the others have the same columns. */
   #schema: ScoresFile | undefined;
 
-  private constructor(options: SpliceOptions, prefixBytes: number, target: FileHandle) {
-    const { destination } = options;
+  private constructor(options: SpliceOptions, target: FileHandle) {
     this.#options = options;
     this.#target = target;
-    this.#appender = new Appender(target, destination, prefixBytes);
-    this.#sourceReader = new RangeReader(target, destination, prefixBytes);
+    this.#appender = new Appender(target, options.destination, options.prefixBytes);
   }
 
-  /** @throws ColonnadeError as {@link planSplice}; `IO_FAILED` where the copy is shorter than the prefix. */
+  /** @throws ColonnadeError `IO_FAILED` where the copy is shorter than the prefix. */
   static async begin(options: SpliceOptions): Promise<Splice> {
-    const { prefixBytes } = planSplice(options.source, options.columns);
-    return new Splice(options, prefixBytes, await openPrefix(options.destination, prefixBytes));
+    return new Splice(options, await openPrefix(options.destination, options.prefixBytes));
   }
 
   /**
    * Copies the pages of the new columns, for the row groups that follow.
-   * @throws ColonnadeError `LEDGER_UNBALANCED` where rows of scores and source differ; `DISK_FULL`, `IO_FAILED`.
+   * @throws ColonnadeError `BAD_PARQUET` where it is no scores file; `DISK_FULL`, `IO_FAILED`.
    */
   async add(scores: string): Promise<void> {
-    const { source, columns } = this.#options;
     const file = await openScoresFile(scores);
     try {
       this.#schema ??= file;
-      checkRows(source, [...this.#groups, ...file.rowGroups], false);
       for (const group of file.rowGroups) {
-        const old = source.rowGroups[this.#groups.length]?.chunks ?? [];
-        const chunks: IndexedChunk[] = old.map((chunk) => ({ ...chunk, reader: this.#sourceReader, delta: 0 }));
-        for (const name of columns) {
-          const chunk = await appendChunk({ ...group, file }, name, source.columnOrders, this.#appender);
-          chunks.push(source.pageIndex ? await withIndexInMemory(chunk) : chunk);
-        }
+        const chunks: IndexedChunk[] = [];
+        for (const name of this.#options.columns)
+          chunks.push(await withIndexInMemory(await appendChunk({ ...group, file }, name, this.#appender)));
         this.#groups.push({ rows: group.rows, chunks });
       }
     } finally {
@@ -196,17 +185,27 @@ export class Splice {
 
   /**
    * Writes indexes and footer, waits for the disk, and reads the footer again.
-   * @throws ColonnadeError `LEDGER_UNBALANCED` where scores are missing; `DISK_FULL`, `IO_FAILED`.
+   *
+   * @param source the footer of the file of which the destination has the prefix
+   * @param metadata key-value metadata to add; a key that is there already is replaced
+   * @throws ColonnadeError as {@link planSplice}; `LEDGER_UNBALANCED` where rows of scores and source differ; `DISK_FULL`,
+   * `IO_FAILED`.
    */
-  async finish(): Promise<{ readonly bytes: number; readonly rows: number }> {
-    const { source, destination, columns, metadata } = this.#options;
-    checkRows(source, this.#groups, true);
+  async finish(
+    source: Footer,
+    metadata: Readonly<Record<string, string>>,
+  ): Promise<{ readonly bytes: number; readonly rows: number }> {
+    const { destination, prefixBytes, columns } = this.#options;
+    if (planSplice(source, columns).prefixBytes !== prefixBytes)
+      throw internal(`${source.path} is not what was copied`);
+    checkRows(source, this.#groups);
     const schema = this.#schema;
-    if (schema === undefined)
-      throw new ColonnadeError('INTERNAL', `${source.path}: no scores file was given to splice from`, {
-        phase: 'sink',
-      });
-    const indexed = this.#groups.map(({ chunks }) => chunks);
+    if (schema === undefined) throw internal(`${source.path}: no scores file was given to splice from`);
+    const reader = new RangeReader(this.#target, destination, prefixBytes);
+    const indexed = source.rowGroups.map(({ chunks }, group) => [
+      ...chunks.map((chunk): IndexedChunk => ({ ...chunk, reader, delta: 0 })),
+      ...this.#groups[group]!.chunks.map((chunk) => (source.columnOrders ? chunk : withoutBounds(chunk))),
+    ]);
     const chunks = source.pageIndex
       ? await writeIndexes(this.#appender, indexed)
       : indexed.map((group) => group.map(({ tree }) => tree));
@@ -257,39 +256,50 @@ async function openPrefix(path: string, bytes: number): Promise<FileHandle> {
   }
 }
 
-/** Copies the pages of one chunk of scores. @param ordered false where the file does not say how minima are ordered: then there are none. */
-export async function appendChunk(
-  group: ScoresGroup,
-  name: string,
-  ordered: boolean,
-  appender: Appender,
-): Promise<IndexedChunk> {
+/** Copies the pages of one chunk of scores. */
+export async function appendChunk(group: ScoresGroup, name: string, appender: Appender): Promise<IndexedChunk> {
   const { file, chunks } = group;
   const chunk = chunks.get(name);
-  if (chunk === undefined)
-    throw new ColonnadeError('INTERNAL', `${file.path} has no column "${name}"`, { phase: 'sink' });
+  if (chunk === undefined) throw internal(`${file.path} has no column "${name}"`);
   const delta = appender.position - chunk.pages.offset;
   await appender.copy(file.handle, file.path, chunk.pages.offset, chunk.pages.length);
-  const metadata = moveColumn(chunk.metadata, delta);
   const { columnIndex, offsetIndex } = chunk;
   return {
-    tree: columnChunk(ordered ? metadata : withoutBounds(metadata)),
+    tree: columnChunk(moveColumn(chunk.metadata, delta)),
     reader: file.reader,
-    ...(columnIndex === undefined || !ordered ? {} : { columnIndex }),
+    ...(columnIndex === undefined ? {} : { columnIndex }),
     ...(offsetIndex === undefined ? {} : { offsetIndex }),
     delta,
   };
 }
 
-function withoutBounds(metadata: ThriftStruct): ThriftStruct {
-  const statistics = metadata.struct(COLUMN.statistics);
-  if (statistics === undefined) return metadata;
+/** The chunk without minima and maxima, for a file that does not say how they are ordered. */
+export function withoutBounds(chunk: IndexedChunk): IndexedChunk {
+  const { tree, reader, offsetIndex, delta } = chunk;
+  const metadata = tree.struct(CHUNK.metadata);
+  const statistics = metadata?.struct(COLUMN.statistics);
   const { min, max, minValue, maxValue, minExact, maxExact } = STATISTICS;
-  return metadata.with(
-    COLUMN.statistics,
-    THRIFT.struct,
-    statistics.without(min, max, minValue, maxValue, minExact, maxExact),
-  );
+  return {
+    tree:
+      metadata === undefined || statistics === undefined
+        ? tree
+        : tree.with(
+            CHUNK.metadata,
+            THRIFT.struct,
+            metadata.with(
+              COLUMN.statistics,
+              THRIFT.struct,
+              statistics.without(min, max, minValue, maxValue, minExact, maxExact),
+            ),
+          ),
+    ...(reader === undefined ? {} : { reader }),
+    ...(offsetIndex === undefined ? {} : { offsetIndex }),
+    delta,
+  };
+}
+
+function internal(message: string): ColonnadeError {
+  return new ColonnadeError('INTERNAL', message, { phase: 'sink', hint: 'report it, with the pipeline file' });
 }
 
 function splicedFooter(
@@ -380,21 +390,23 @@ function splicedArrowSchema(base64: string, columns: readonly ScoresColumn[], sc
 
 /** Copies the source and appends to the copy. `destination` is created, or written over. */
 export async function spliceFile(
-  options: Omit<SpliceOptions, 'source'> & {
+  options: Omit<SpliceOptions, 'prefixBytes'> & {
     readonly source: string | Footer;
     /** Scores files whose row groups, taken together in this order, are those of the source. */
     readonly scores: readonly string[];
+    readonly metadata: Readonly<Record<string, string>>;
   },
 ): Promise<{ readonly bytes: number; readonly sha256: string }> {
+  const { destination, columns, metadata } = options;
   const source = typeof options.source === 'string' ? await readFooter(options.source) : options.source;
-  const { prefixBytes } = planSplice(source, options.columns);
-  const copy = startCopy({ source: source.path, destination: options.destination, bytes: prefixBytes });
+  const { prefixBytes } = planSplice(source, columns);
+  const copy = startCopy({ source: source.path, destination, bytes: prefixBytes });
   try {
     await copy.copied;
-    const splice = await Splice.begin({ ...options, source });
+    const splice = await Splice.begin({ destination, prefixBytes, columns });
     try {
       for (const scores of options.scores) await splice.add(scores);
-      await splice.finish();
+      await splice.finish(source, metadata);
     } finally {
       await splice.close();
     }

@@ -22,6 +22,7 @@ import { checkOutput } from '../commit/preflight.js';
 import { isPublishing, publish, recover, sweepState } from '../commit/publish.js';
 import { syncTree, writeSuccess } from '../commit/stage.js';
 import { ColonnadeError, EXIT, messageOf } from '../errors.js';
+import { checkUnchanged } from '../parquet/unchanged.js';
 import type { Plan } from '../plan/plan.js';
 import { openSink } from '../sink/open.js';
 import type { Sink } from '../sink/sink.js';
@@ -29,7 +30,6 @@ import { writeQuarantine } from '../sink/quarantine.js';
 import { openDatabase, type Database } from '../source/database.js';
 import { EventQueue } from './event-queue.js';
 import type { Run, RunEvent, RunOptions, RunSummary } from './events.js';
-import { checkInputs } from './inputs.js';
 import { InvalidRows } from './invalid-rows.js';
 import { Meter } from './meter.js';
 import { planHash } from './plan-hash.js';
@@ -208,7 +208,7 @@ class Execution {
         sum(outputs, ({ rows }) => rows),
         sum(quarantine, ({ rows }) => rows),
       );
-      await checkInputs(plan);
+      for (const file of plan.files) await checkUnchanged(file);
 
       this.#emit({ type: 'phase', phase: 'publishing' });
       await writeSuccess(staging.output);

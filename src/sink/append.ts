@@ -6,8 +6,9 @@
  */
 import { join } from 'node:path';
 import { startCopy, type StartedCopy } from '../parquet/copy.js';
-import { readFooter, type Footer } from '../parquet/footer.js';
-import { planSplice, Splice } from '../parquet/splice.js';
+import { readFooterStart } from '../parquet/footer.js';
+import { Splice } from '../parquet/splice.js';
+import { readSameFooter } from '../parquet/unchanged.js';
 import type { PlannedFile } from '../plan/plan.js';
 import type { Sink, SinkContext, StagedFile } from './sink.js';
 import { makeFolderOf } from './write.js';
@@ -16,7 +17,8 @@ import { makeFolderOf } from './write.js';
 const COPIES_AHEAD = 4;
 
 interface PreparedFile {
-  readonly source: Footer;
+  /** What is copied as it is. */
+  readonly prefixBytes: number;
   readonly copy: StartedCopy;
 }
 
@@ -45,7 +47,8 @@ export class AppendSink implements Sink {
   async addFile(file: PlannedFile): Promise<number> {
     const { copy } = await this.#prepare(file);
     const splice = await this.#spliceOf(file);
-    const { rows } = await splice.finish();
+    // Read only now: the footers of large files would take more memory than all the rest.
+    const { rows } = await splice.finish(await readSameFooter(file), this.#context.metadata);
     this.#splices.delete(file.index);
     await splice.close();
     const { bytes, sha256 } = await copy.digest();
@@ -59,11 +62,11 @@ export class AppendSink implements Sink {
   async #spliceOf(file: PlannedFile): Promise<Splice> {
     let splice = this.#splices.get(file.index);
     if (splice === undefined) {
-      const { plan, metadata, output } = this.#context;
-      const { source, copy } = await this.#prepare(file);
+      const { plan, output } = this.#context;
+      const { prefixBytes, copy } = await this.#prepare(file);
       await copy.copied;
       const columns = plan.outputs.map(({ name }) => name);
-      splice = await Splice.begin({ source, destination: join(output, file.relativePath), columns, metadata });
+      splice = await Splice.begin({ destination: join(output, file.relativePath), prefixBytes, columns });
       this.#splices.set(file.index, splice);
     }
     return splice;
@@ -110,16 +113,11 @@ export class AppendSink implements Sink {
   }
 
   async #start(file: PlannedFile): Promise<PreparedFile> {
-    const { plan, output } = this.#context;
-    const source = await readFooter(file.path);
-    const { prefixBytes } = planSplice(
-      source,
-      plan.outputs.map(({ name }) => name),
-    );
-    const destination = join(output, file.relativePath);
+    const prefixBytes = await readFooterStart(file.path);
+    const destination = join(this.#context.output, file.relativePath);
     await makeFolderOf(destination);
     const copy = startCopy({ source: file.path, destination, bytes: prefixBytes });
     copy.copied.catch(() => undefined);
-    return { source, copy };
+    return { prefixBytes, copy };
   }
 }

@@ -8,8 +8,8 @@
  */
 import { join } from 'node:path';
 import { ColonnadeError } from '../errors.js';
-import { readFooter } from '../parquet/footer.js';
 import { projectFile } from '../parquet/project.js';
+import { readSameFooter } from '../parquet/unchanged.js';
 import { STATUS_COLUMN, type PlannedFile } from '../plan/plan.js';
 import { carriedColumns, outputSelect } from './join.js';
 import type { Sink, SinkContext, StagedFile } from './sink.js';
@@ -44,7 +44,7 @@ export class PartitionSink implements Sink {
     const path = join(work, `${String(file.index).padStart(6, '0')}.parquet`);
     await makeFolderOf(path);
     await projectFile({
-      source: await readFooter(file.path),
+      source: await readSameFooter(file),
       destination: path,
       columns: carriedColumns(plan),
       scores,

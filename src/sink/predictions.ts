@@ -1,8 +1,8 @@
 /** `predictions`: only key columns and predictions, file by file, under the names of the source's files. */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readFooter } from '../parquet/footer.js';
 import { projectFile } from '../parquet/project.js';
+import { readSameFooter } from '../parquet/unchanged.js';
 import { STATUS_COLUMN, type PlannedFile } from '../plan/plan.js';
 import { carriedColumns, outputSelect } from './join.js';
 import type { Sink, SinkContext, StagedFile } from './sink.js';
@@ -28,7 +28,7 @@ export class PredictionsSink implements Sink {
     const destination = join(output, file.relativePath);
     await makeFolderOf(destination);
     await projectFile({
-      source: await readFooter(file.path),
+      source: await readSameFooter(file),
       destination: joined,
       columns: carriedColumns(plan),
       scores,

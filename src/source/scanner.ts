@@ -1,5 +1,5 @@
 /**
- * Scans rows of a file: the columns of a projection, computed by DuckDB, as Arrow batches on DuckDB's own memory.
+ * Scans rows of a file: the columns of a projection, computed by DuckDB, as Arrow batches.
  *
  * DuckDB hands its vectors over while it runs the query: the projection is given to a scalar function that is ours, and
  * DuckDB's threads wait in it until the batch has been worked on. So nothing is materialised in between, each thread
@@ -21,6 +21,7 @@ import { blame } from './blame.js';
 import type { Database } from './database.js';
 import { duckdbError, isValueFault, readFault } from './duckdb-errors.js';
 import { ROW_NUMBER, scanSql, type ScannedFile } from './scan.js';
+import { dropValues } from './young-garbage.js';
 
 /** Rows of a file that follow one another. */
 export interface RowRange {
@@ -50,8 +51,7 @@ export interface Scanner {
    * Gives all rows of the range to `onBatch`, each once. Batches of one row group come in the order of the file; those of
    * different row groups may alternate, as each of DuckDB's threads reads a row group of its own.
    *
-   * The memory of a batch is DuckDB's again when `onBatch` returns: what is to last has to be copied. What `onBatch`
-   * throws ends the scan, which then rejects with it. One scan at a time.
+   * A batch is made anew when `onBatch` returns: what is to last has to be copied. What `onBatch` throws ends the scan, which then rejects with it. One scan at a time.
    *
    * @throws ColonnadeError `BAD_PARQUET` (with the rows; also where the file has fewer rows than its footer says),
    * `INPUT_GONE`, `SQL_FAILED` naming the expression and the row, `OUT_OF_MEMORY`, `DISK_FULL`; the signal's reason.
@@ -153,27 +153,24 @@ class FunctionScanner implements Scanner {
       scan.request.signal?.throwIfAborted();
       if (scan.rows === 0) this.#reader.check(chunk);
       const batch = this.#reader.read(chunk);
-      const firstRow = this.#firstRow(chunk, batch.numRows);
+      const firstRow = this.#firstRow(chunk);
       scan.rows += batch.numRows;
       scan.onBatch({ firstRow, batch });
+      dropValues(batch.numRows * this.#projection.length);
     } catch (error) {
       scan.failure = error;
       throw error;
     }
   }
 
-  /** The rows must follow one another in the file: the row numbers at both ends tell, as none comes twice. */
-  #firstRow(chunk: RawChunk, rows: number): number {
+  /**
+   * Position of the first row in the file. That the others follow it is for the caller to see: then each batch begins where
+   * the one before it in its row group has ended, and the last one ends with it.
+   */
+  #firstRow(chunk: RawChunk): number {
     const binding = duckdbBinding();
-    const bytes = binding.vector_get_data(binding.data_chunk_get_vector(chunk, this.#projection.length), rows * 8);
-    const numbers = new BigInt64Array(bytes.buffer, bytes.byteOffset, rows);
-    const first = Number(numbers[0]);
-    if (Number(numbers[rows - 1]) - first === rows - 1) return first;
-    throw new ColonnadeError(
-      'INTERNAL',
-      `${this.#scan!.request.file.path}: rows came in another order than they stand in the file, at row ${first}`,
-      { phase: 'source' },
-    );
+    const bytes = binding.vector_get_data(binding.data_chunk_get_vector(chunk, this.#projection.length), 8);
+    return Number(new BigInt64Array(bytes.buffer, bytes.byteOffset, 1)[0]);
   }
 
   #query({ file, hiveTypes, firstRow, rows }: ScanRequest): string {

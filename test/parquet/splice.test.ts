@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ColonnadeError } from '../../src/errors.js';
 import { serializeFooter } from '../../src/parquet/chunks.js';
 import { outputField } from '../../src/plan/arrow-types.js';
-import { keyValue, readFooter } from '../../src/parquet/footer.js';
+import { keyValue, readFooter, type Footer } from '../../src/parquet/footer.js';
 import { COLUMN, ELEMENT, FILE, STATISTICS } from '../../src/parquet/format.js';
 import { projectFile } from '../../src/parquet/project.js';
 import { ScoresWriter } from '../../src/parquet/scores.js';
@@ -205,11 +205,15 @@ describe('a spliced file', () => {
   }, 60_000);
 });
 
-async function spliced(options: SpliceOptions, scores: readonly string[]): Promise<{ bytes: number; rows: number }> {
+async function spliced(
+  options: SpliceOptions,
+  scores: readonly string[],
+  source: Footer,
+): Promise<{ bytes: number; rows: number }> {
   const splice = await Splice.begin(options);
   try {
     for (const path of scores) await splice.add(path);
-    return await splice.finish();
+    return await splice.finish(source, METADATA);
   } finally {
     await splice.close();
   }
@@ -223,14 +227,14 @@ describe('splicing', () => {
     const destination = shop.path('elsewhere-spliced.parquet');
     await copyFile(path, destination);
     const scores = await writeScores(source, shop.path('elsewhere.scores'));
-    const options = { source, destination, columns: SCORE_COLUMNS, metadata: METADATA };
-    const { bytes } = await spliced(options, scores);
+    const options = { destination, prefixBytes, columns: SCORE_COLUMNS };
+    const { bytes } = await spliced(options, scores, source);
     const written = await readFile(destination);
     expect(bytes).toBe(written.length);
     expect(written.subarray(0, prefixBytes).equals((await readFile(path)).subarray(0, prefixBytes))).toBe(true);
     expect(await differences(path, destination)).toBe(0);
     await truncate(destination, 100);
-    expect(await codeOf(spliced(options, scores))).toBe('IO_FAILED');
+    expect(await codeOf(spliced(options, scores, source))).toBe('IO_FAILED');
   });
 
   it('is refused when a name exists, compared without case', async () => {

@@ -57,7 +57,11 @@ try {
   );
   const code = `
     const { script, compiled } = require('./launch.cjs')('colonnade');
-    process.on('exit', () => require('node:fs').writeFileSync(compiled, script.createCachedData()));`;
+    process.on('exit', () => {
+      // V8's own default, for which the compiled code is read.
+      require('node:v8').setFlagsFromString('--semi-space-growth-factor=2');
+      require('node:fs').writeFileSync(compiled, script.createCachedData());
+    });`;
   execFileSync(process.execPath, ['-e', code, 'colonnade', 'run', pipeline, '--json', '--quiet'], {
     cwd: bin,
     env: { ...process.env, NODE_OPTIONS: '' },

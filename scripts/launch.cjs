@@ -6,6 +6,7 @@
 const { readFileSync } = require('node:fs');
 const { wrap } = require('node:module');
 const { join } = require('node:path');
+const { setFlagsFromString } = require('node:v8');
 const { Script } = require('node:vm');
 
 const filename = join(__dirname, 'programs.cjs');
@@ -27,6 +28,10 @@ module.exports = (name) => {
   const script = new Script(wrap(readFileSync(filename, 'utf8')), { filename, cachedData: readCompiled() });
   const bundle = { exports: {} };
   script.runInThisContext().call(bundle.exports, bundle.exports, require, bundle, filename, __dirname);
+  // Loading has made V8's young generation as large as a run needs it. It would go on growing, by 20 MB, the more the longer
+  // a run takes. (5 M rows: 7 MB less at the peak, in the same time.) Compiled code fits one setting of the flags, so this
+  // comes after it was read.
+  setFlagsFromString('--semi-space-growth-factor=1');
   void bundle.exports.programs[name]();
   return { script, compiled };
 };

@@ -203,7 +203,8 @@ async function readOpenFooter(
   }
   const bytes =
     length + 8 <= tail.length
-      ? tail.subarray(tail.length - 8 - length, tail.length - 8)
+      ? // A copy: what is parsed of it are views, which would keep all of the tail in memory.
+        Buffer.from(tail.subarray(tail.length - 8 - length, tail.length - 8))
       : await readExactly(handle, path, start, length);
   const fingerprint = {
     size,

@@ -170,8 +170,9 @@ export class Splice {
    */
   async add(scores: string): Promise<void> {
     const file = await openScoresFile(scores);
+    const { handle, reader: _, ...schema } = file;
+    this.#schema ??= schema;
     try {
-      this.#schema ??= file;
       for (const group of file.rowGroups) {
         const chunks: IndexedChunk[] = [];
         for (const name of this.#options.columns)
@@ -179,7 +180,7 @@ export class Splice {
         this.#groups.push({ rows: group.rows, chunks });
       }
     } finally {
-      await file.handle.close();
+      await handle.close();
     }
   }
 

@@ -290,7 +290,14 @@ function inProcess(job: CopyJob, answers: Answers): Backend {
 }
 
 function inThread(job: CopyJob, answers: Answers): Backend {
-  const worker = new Worker(THREAD_CODE, { eval: true, workerData: job, env: {}, execArgv: [] });
+  const worker = new Worker(THREAD_CODE, {
+    eval: true,
+    workerData: job,
+    env: {},
+    execArgv: [],
+    // It makes some small objects for each block, which none outlives: a young generation that grows would be for nothing.
+    resourceLimits: { maxYoungGenerationSizeMb: 1 },
+  });
   worker.on('message', answers.take);
   worker.on('error', (error) => {
     answers.fail(

@@ -35,11 +35,13 @@ if (who === (isWorker ? 'worker' : 'main')) {
 }
 
 function disturb() {
-  if (once !== undefined && !isFirst(once)) return;
+  if (once !== undefined && !isFirst(once)) return undefined;
   // To signal 0 is to signal the group (kill(2)).
   const pid = { self: process.pid, parent: process.ppid, group: 0 }[target];
   signals.slice(0, -1).forEach((signal, i) => process.once(signal, () => process.kill(pid, signals[i + 1])));
   process.kill(pid, signals[0]);
+  // The handlers of a signal run some time after it was sent: before this process goes on.
+  return new Promise((resolve) => setTimeout(resolve, 50));
 }
 
 function isFirst(file) {

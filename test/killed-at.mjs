@@ -16,21 +16,25 @@ export function killAt(n, when) {
 }
 
 /**
- * @param {number} n @param {'before' | 'after'} when @param {() => void} act
+ * @param {number} n @param {'before' | 'after'} when
+ * @param {() => void | Promise<void>} act waited for, but by a synchronous call
  * @param {{ counts?: (path: string) => boolean, writes?: boolean }} options `counts`: calls are counted from the first
  *   such path on; `writes`: writes to open files are counted too
  */
 export function atChange(n, when, act, { counts = () => true, writes = false } = {}) {
   let calls = 0;
   let counting = false;
-  const around = async (path, work) => {
+  /** Whether a call on this path is the one. */
+  const isIt = (path) => {
     counting ||= counts(String(path));
-    if (!counting) return work();
-    calls += 1;
-    const isIt = calls === n;
-    if (isIt && when === 'before') act();
+    if (counting) calls += 1;
+    return counting && calls === n;
+  };
+  const around = async (path, work) => {
+    if (!isIt(path)) return work();
+    if (when === 'before') await act();
     const result = await work();
-    if (isIt && when === 'after') act();
+    if (when === 'after') await act();
     return result;
   };
   for (const name of CHANGING) {
@@ -38,15 +42,26 @@ export function atChange(n, when, act, { counts = () => true, writes = false } =
     fs.promises[name] = (...args) =>
       around(args[1] !== undefined && name === 'rename' ? args[1] : args[0], () => original(...args));
   }
+  /** Paths of the files that are open for writing, by descriptor. */
+  const opened = new Map();
   const open = fs.promises.open;
   fs.promises.open = async (path, flags, ...rest) => {
     if (flags === 'r' || flags === undefined) return open(path, flags, ...rest);
     const handle = await around(path, () => open(path, flags, ...rest));
+    opened.set(handle.fd, path);
     for (const name of writes ? WRITING : []) {
       const original = handle[name].bind(handle);
       handle[name] = (...args) => around(path, () => original(...args));
     }
     return handle;
+  };
+  const writeSync = fs.writeSync;
+  fs.writeSync = (descriptor, ...rest) => {
+    if (!writes || !opened.has(descriptor) || !isIt(opened.get(descriptor))) return writeSync(descriptor, ...rest);
+    if (when === 'before') act();
+    const result = writeSync(descriptor, ...rest);
+    if (when === 'after') act();
+    return result;
   };
   syncBuiltinESMExports();
 }

@@ -43,7 +43,7 @@ export interface ModelBatch {
  * Computes a model's outputs.
  *
  * - `run` blocks the thread for as long as the model takes, and cannot be stopped other than by ending the process. It is
- *   synchronous because the tensors may lie in memory that DuckDB takes back as soon as the caller returns to it.
+ *   synchronous because DuckDB waits meanwhile: what it would read in between, memory would have to hold.
  * - The tensors of the batch belong to the caller. The engine only reads them, and not after it has returned: the caller
  *   may overwrite them for the next batch then.
  * - The tensors of the result are the engine's, and hold until the next `run`, which may use their memory again.

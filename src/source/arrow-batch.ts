@@ -1,6 +1,6 @@
 /**
- * DuckDB's chunks of rows as Arrow record batches. Numbers and the numbers in lists stay where they are, in DuckDB's
- * memory; offsets of lists and texts are built anew, as Arrow lays them out in another way.
+ * DuckDB's chunks of rows as Arrow record batches. Numbers, and the numbers in lists, are what DuckDB's binding gives for a
+ * vector; offsets of lists and texts are built anew, as Arrow lays them out in another way.
  */
 import {
   Data,
@@ -106,8 +106,7 @@ export class BatchReader {
   }
 
   /**
-   * The chunk's first columns as a record batch: valid until the next chunk is read, and as long as this one is there, as
-   * its memory is DuckDB's. The chunk's types must be those of the columns ({@link check}).
+   * The chunk's first columns as a record batch: valid until the next chunk is read. The chunk's types must be those of the columns ({@link check}).
    */
   read(chunk: RawChunk): RecordBatch {
     const binding = this.#binding;
@@ -167,7 +166,7 @@ function arrowType({ element, listLength }: ProjectedColumn): DataType {
   return listLength === undefined ? value : new List(new Field('item', value, true));
 }
 
-/** The numbers of a flat vector where they lie. */
+/** The numbers of a flat vector. */
 function numbersAt(binding: DuckDBBinding, element: keyof typeof NUMBERS, vector: RawVector, count: number): Numbers {
   const Values = NUMBERS[element][1];
   const { buffer, byteOffset } = binding.vector_get_data(vector, count * Values.BYTES_PER_ELEMENT);

@@ -22,14 +22,14 @@ export interface DuckDBBinding {
   data_chunk_get_size(chunk: RawChunk): number;
   data_chunk_get_vector(chunk: RawChunk, column: number): RawVector;
   vector_get_column_type(vector: RawVector): Binding.LogicalType;
-  /** A view on the first bytes of a flat vector's values. */
+  /** A copy of the first bytes of a flat vector's values, in a buffer of its own. */
   vector_get_data(vector: RawVector, bytes: number): Uint8Array;
-  /** A view on a vector's validity, 64 rows a word; null where it keeps none as nothing is NULL. */
+  /** A copy of a vector's validity, 64 rows a word; null where it keeps none as nothing is NULL. */
   vector_get_validity(vector: RawVector, bytes: number): Uint8Array | null;
   list_vector_get_child(vector: RawVector): RawVector;
   /** Values in the child vector. */
   list_vector_get_size(vector: RawVector): number;
-  /** A view on `count` bytes at the address that stands at `offset` of `buffer`. */
+  /** A copy of `count` bytes at the address that stands at `offset` of `buffer`. */
   get_data_from_pointer(buffer: ArrayBufferLike, offset: number, count: number): Uint8Array;
 }
 
@@ -41,7 +41,7 @@ export function duckdbBinding(): DuckDBBinding {
   return (loaded ??= here('@duckdb/node-bindings') as DuckDBBinding);
 }
 
-/** A view on `count` bytes at the address that stands at `offset` of `buffer`; valid as long as DuckDB holds them. */
+/** A copy of `count` bytes at the address that stands at `offset` of `buffer`; DuckDB must still hold them. */
 export function bytesAt(buffer: ArrayBufferLike, offset: number, count: number): Uint8Array {
   return duckdbBinding().get_data_from_pointer(buffer, offset, count);
 }

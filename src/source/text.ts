@@ -9,7 +9,7 @@ const STRING_BYTES = 16;
 const INLINE_BYTES = 12;
 /**
  * DuckDB lays the texts of a vector one after the other, in the order of the rows, in a few arenas. Texts that lie at
- * most this far apart are read through one view; the bytes between them are never looked at.
+ * most this far apart are read in one call; the bytes between them are never looked at.
  */
 const NEAR_BYTES = 64;
 /** Below this, copying byte by byte is faster than a call. */
@@ -56,10 +56,10 @@ function copyLong(strings: DataView, rows: readonly number[], offsets: Int32Arra
       if (next < end || next - end > NEAR_BYTES) break;
       end = next + lengthOf(offsets, rows[to]!);
     }
-    const view = bytesAt(strings.buffer, strings.byteOffset + rows[from]! * STRING_BYTES + 8, end - start);
+    const read = bytesAt(strings.buffer, strings.byteOffset + rows[from]! * STRING_BYTES + 8, end - start);
     for (let i = from; i < to; i += 1) {
       const row = rows[i]!;
-      copy(view, addressOf(strings, row) - start, bytes, offsets[row]!, lengthOf(offsets, row));
+      copy(read, addressOf(strings, row) - start, bytes, offsets[row]!, lengthOf(offsets, row));
     }
     from = to;
   }

@@ -6,6 +6,7 @@ import { openModel } from '../../src/model/session.js';
 import { ROW_STATUS, type Plan, type Shard } from '../../src/plan/plan.js';
 import { startRun } from '../../src/run/run.js';
 import {
+  RowGroupMemory,
   ShardScorer,
   type ScoredPart,
   type ScoreOptions,
@@ -128,7 +129,7 @@ function scoreAll(
   return scorer.finish();
 }
 
-function score(each: Case, given: readonly ScoredPart[]) {
+function score(each: Case, given: readonly ScoredPart[], memory?: RowGroupMemory) {
   const groups: Scored[][] = [];
   const steps: number[] = [];
   const counts = scoreAll(
@@ -153,7 +154,7 @@ function score(each: Case, given: readonly ScoredPart[]) {
         );
       },
     },
-    { onRows: (rows) => steps.push(rows) },
+    { onRows: (rows) => steps.push(rows), ...(memory === undefined ? {} : { memory }) },
   );
   return { groups, counts, steps };
 }
@@ -232,6 +233,21 @@ describe('a shard', () => {
         if (rows > 0) expect(steps.at(-1)).toBe(rows);
       }),
       { numRuns: 600 },
+    );
+  });
+
+  it('leaves nothing of itself in the memory that the next shard uses', () => {
+    const cases = fc.array(someCase, { minLength: 2, maxLength: 5 });
+    fc.assert(
+      fc.property(cases, fc.integer({ min: 1, max: 24 }), (several, batchSize) => {
+        const same = several.map((each) => ({ ...each, batchSize }));
+        const memory = new RowGroupMemory(planOf(same[0]!));
+        for (const each of same) {
+          const { groups, counts } = score(each, partsOf(each, [], false), memory);
+          expect({ groups, counts }).toEqual(expected(each));
+        }
+      }),
+      { numRuns: 200 },
     );
   });
 

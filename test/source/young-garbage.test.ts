@@ -1,0 +1,22 @@
+import { describe, expect, it } from 'vitest';
+import { dropValues } from '../../src/source/young-garbage.js';
+
+describe('buffers that a scan has dropped', () => {
+  it('are freed before tens of megabytes of them are there, and not for a few', () => {
+    const buffers = (): number => process.memoryUsage().arrayBuffers;
+    const before = buffers();
+    // As DuckDB's binding makes them: 2,048 values of 8 bytes.
+    const drop = (count: number): void => {
+      for (let i = 0; i < count; i += 1) {
+        Buffer.from(new ArrayBuffer(16_384));
+        dropValues(2048);
+      }
+    };
+    drop(64);
+    expect(buffers() - before).toBeGreaterThan(512 * 1024);
+    // 32 MB.
+    drop(2048);
+    expect(buffers() - before).toBeLessThan(12 << 20);
+    expect('gc' in globalThis).toBe(false);
+  });
+});

@@ -46,7 +46,7 @@ export interface ModelBatch {
  *   synchronous because DuckDB waits meanwhile: what it would read in between, memory would have to hold.
  * - The tensors of the batch belong to the caller. The engine only reads them, and not after it has returned: the caller
  *   may overwrite them for the next batch then.
- * - The tensors of the result are the engine's, and hold until the next `run`, which may use their memory again.
+ * - The tensors of the result are the engine's gift: they are not touched again by it, not even by a later `run`.
  * - The same batch gives the same bits, whatever was run before it.
  * - After a failed `run` the engine can be used on. After `release` it cannot; `release` may be called twice.
  */

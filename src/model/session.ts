@@ -9,7 +9,7 @@ import type * as OrtBinding from 'onnxruntime-node/dist/binding.js';
 import { ColonnadeError } from '../errors.js';
 import type { ElementType, ModelSignature, OutputSpec, TensorSpec } from '../plan/facts.js';
 import type { Model, ModelBatch, Tensor } from './engine.js';
-import { ARRAYS, firstValues } from './element-types.js';
+import { firstValues } from './element-types.js';
 import { readExternalFiles } from './external-data.js';
 import { readGraph, type DeclaredOutput, type ModelGraph } from './graph.js';
 import { locateModel } from './locate.js';
@@ -182,24 +182,14 @@ class OrtSession {
     return session;
   }
 
-  /**
-   * Runs the graph on the feeds, for these outputs or all. Throws what ONNX Runtime throws.
-   * @param into tensors, for some of the outputs, that are filled and given back; they must have the right shape.
-   */
-  run(
-    feeds: ReadonlyMap<string, Tensor>,
-    fetches?: readonly string[],
-    into: ReadonlyMap<string, Tensor> = new Map(),
-  ): ReadonlyMap<string, Tensor> {
-    const native = ({ type, data, dims }: Tensor): OrtTensor => new this.#Tensor(type, data, dims);
+  /** Runs the graph on the feeds, for these outputs or all. Throws what ONNX Runtime throws. */
+  run(feeds: ReadonlyMap<string, Tensor>, fetches?: readonly string[]): ReadonlyMap<string, Tensor> {
     const given: Record<string, OrtTensor> = {};
-    for (const [name, tensor] of feeds) given[name] = native(tensor);
-    const names = fetches ?? this.#outputs.map(({ name }) => name);
-    const wanted: Record<string, OnnxValue | null> = {};
-    for (const name of names) {
-      const tensor = into.get(name);
-      wanted[name] = tensor === undefined ? null : native(tensor);
+    for (const [name, { type, data, dims }] of feeds) {
+      given[name] = new this.#Tensor(type, data, dims);
     }
+    const names = fetches ?? this.#outputs.map(({ name }) => name);
+    const wanted = Object.fromEntries(names.map((name): [string, OnnxValue | null] => [name, null]));
     const results = this.#session.run(given, wanted, {});
     const outputs = new Map<string, Tensor>();
     for (const name of names) {
@@ -234,8 +224,6 @@ class OrtModel implements Model {
   readonly signature: ModelSignature;
   readonly #fetches: readonly string[];
   #session: OrtSession | undefined;
-  /** What the last run gave with a row for each of the batch. */
-  #outputs: ReadonlyMap<string, Tensor> = new Map();
 
   constructor(session: OrtSession, signature: ModelSignature, outputs?: readonly string[]) {
     this.#session = session;
@@ -251,50 +239,19 @@ class OrtModel implements Model {
       });
     }
     try {
-      const outputs = this.#score(session, batch);
-      this.#outputs = new Map([...outputs].filter(([, { dims }]) => dims[0] === batch.paddedRows));
+      const outputs = session.run(batch.feeds, this.#fetches);
       return batch.paddedRows === batch.rows ? outputs : withoutPadding(outputs, batch);
     } catch (error) {
       throw runError(session.path, batch.rows, error);
     }
   }
 
-  /** Runs the graph, into the memory of the last outputs where it is large enough. */
-  #score(session: OrtSession, { feeds, paddedRows }: ModelBatch): ReadonlyMap<string, Tensor> {
-    const into = new Map<string, Tensor>();
-    for (const [name, output] of this.#outputs) {
-      const tensor = resized(output, paddedRows);
-      if (tensor !== undefined) into.set(name, tensor);
-    }
-    if (into.size === 0) return session.run(feeds, this.#fetches);
-    try {
-      return session.run(feeds, this.#fetches, into);
-    } catch {
-      // Perhaps the outputs have another shape this time: what is wrong with it, or with the batch, shows without them.
-      return session.run(feeds, this.#fetches);
-    }
-  }
-
   release(): Promise<void> {
     const session = this.#session;
     this.#session = undefined;
-    this.#outputs = new Map();
     session?.release();
     return Promise.resolve();
   }
-}
-
-/** A tensor of another number of rows in the same memory; undefined where that is too small, or for texts. */
-function resized({ type, dims, data }: Tensor, rows: number): Tensor | undefined {
-  const [extent = 0, ...others] = dims;
-  if (type === 'string' || Array.isArray(data) || extent === 0) return undefined;
-  const length = (data.length / extent) * rows;
-  if (data.byteOffset + length * data.BYTES_PER_ELEMENT > data.buffer.byteLength) return undefined;
-  return {
-    type,
-    dims: [rows, ...others],
-    data: new ARRAYS[type](data.buffer as ArrayBuffer, data.byteOffset, length),
-  };
 }
 
 /** Cuts the rows of the padding off every output that has them. */

@@ -1,26 +1,17 @@
 /**
- * Reads an ONNX file without running it: what goes in, what comes out, what it is made of. ZipMap nodes, which turn a
- * matrix of scores into maps that no column can hold, are taken out on the way.
+ * Reads an ONNX file without running it: what goes in, what comes out, what it is made of. What no column could be fed from
+ * or made into is edited on the way (`graph-edits.ts`).
  */
-import { create, toBinary } from '@bufbuild/protobuf';
+import { toBinary } from '@bufbuild/protobuf';
 import { ColonnadeError } from '../errors.js';
 import type { Dimension, ElementType } from '../plan/facts.js';
-import { ClassLabelFinder, labelsOfNode, type ClassLabels } from './class-labels.js';
+import { ClassLabelFinder, type ClassLabels } from './class-labels.js';
 import { elementTypeOf, onnxTypeName } from './element-types.js';
 import { findExternalFiles, type ExternalFile } from './external-data.js';
+import { editGraph, type EditOptions } from './graph-edits.js';
 import { locateModel } from './locate.js';
 import { parseModel, readModelFile, type ParsedModel } from './model-file.js';
-import {
-  ModelProtoSchema,
-  OperatorSetIdProtoSchema,
-  TensorProto_DataType as OnnxType,
-  TypeProto_TensorSchema,
-  TypeProtoSchema,
-  type GraphProto,
-  type NodeProto,
-  type TypeProto,
-  type TypeProto_Tensor,
-} from './onnx_pb.js';
+import { ModelProtoSchema, type GraphProto, type TypeProto, type TypeProto_Tensor } from './onnx_pb.js';
 
 /** A graph input or output as the file declares it. */
 export interface DeclaredTensor {
@@ -38,7 +29,7 @@ export interface DeclaredOutput extends DeclaredTensor {
 export interface ModelGraph {
   /** Absolute path of the ONNX file, inside the folder where the pipeline names an MLflow folder. */
   readonly path: string;
-  /** What a session is made from: the file's bytes, or those of the graph without ZipMap. */
+  /** What a session is made from: the file's bytes, or those of the edited graph. */
   readonly bytes: Uint8Array;
   /** sha256, hex, of the file as it is on disk. */
   readonly hash: string;
@@ -55,6 +46,8 @@ export interface ModelGraph {
   readonly outputs: readonly DeclaredOutput[];
   /** Outputs whose ZipMap was taken out. */
   readonly zipMaps: readonly string[];
+  /** What was changed at the graph's borders, in words. */
+  readonly edits: readonly string[];
 }
 
 /**
@@ -64,7 +57,7 @@ export interface ModelGraph {
  * @throws ColonnadeError `MODEL_NOT_FOUND`; `MODEL_INVALID` when it is not a whole ONNX model or points outside its
  *   folder; `MODEL_UNSUPPORTED` when an input or output is nothing that a column can hold
  */
-export async function readGraph(path: string): Promise<ModelGraph> {
+export async function readGraph(path: string, options: EditOptions = {}): Promise<ModelGraph> {
   const file = await readModelFile(await locateModel(path));
   const model = parseModel(file);
   const { graph } = model;
@@ -72,12 +65,12 @@ export async function readGraph(path: string): Promise<ModelGraph> {
   const opsets = opsetsOf(model);
   const operators = countOperators(graph);
   const parameters = countParameters(graph);
-  const zipMaps = removeZipMaps(file.path, model);
+  const { zipMaps, words } = editGraph(file.path, model, options);
   const labels = new ClassLabelFinder(graph);
   const initialized = new Set(graph.initializer.map(({ name }) => name));
   return {
     path: file.path,
-    bytes: zipMaps.size === 0 ? file.bytes : toBinary(ModelProtoSchema, model),
+    bytes: words.length === 0 ? file.bytes : toBinary(ModelProtoSchema, model),
     hash: file.hash,
     size: externalFiles.reduce((sum, { bytes }) => sum + bytes, file.bytes.length),
     externalFiles,
@@ -96,49 +89,8 @@ export async function readGraph(path: string): Promise<ModelGraph> {
       return classes === undefined ? output : { ...output, classes };
     }),
     zipMaps: [...zipMaps.keys()],
+    edits: words,
   };
-}
-
-/**
- * Replaces each ZipMap that makes a graph output by an Identity, so that the output keeps its name and is the matrix of
- * scores. Gives the labels by the names of those outputs.
- */
-function removeZipMaps(path: string, model: ParsedModel): Map<string, ClassLabels | undefined> {
-  const { graph } = model;
-  const found = new Map<string, ClassLabels | undefined>();
-  for (const node of graph.node) {
-    if (node.opType !== 'ZipMap' || node.domain !== 'ai.onnx.ml') continue;
-    const output = graph.output.find(({ name }) => name === node.output[0]);
-    if (output === undefined) continue;
-    if (graph.node.some(({ input }) => input.includes(output.name))) {
-      throw unsupported(
-        `the output ${output.name} of ${path} is a ZipMap that other nodes of the graph read`,
-        'Export the model without ZipMap: options={"zipmap": False}.',
-      );
-    }
-    const classes = labelsOfNode(node);
-    found.set(output.name, classes);
-    replaceByIdentity(node);
-    output.type = scoreMatrixType(classes);
-  }
-  if (found.size > 0 && !model.opsetImport.some(({ domain }) => isOnnxDomain(domain))) {
-    // Identity belongs to ONNX's own domain, which a graph of ai.onnx.ml nodes only need not import. It is in opset 1
-    // already, but runtimes drop support for the oldest ones.
-    model.opsetImport.push(create(OperatorSetIdProtoSchema, { domain: '', version: 13n }));
-  }
-  return found;
-}
-
-function replaceByIdentity(node: NodeProto): void {
-  node.opType = 'Identity';
-  node.domain = '';
-  node.attribute = [];
-}
-
-function scoreMatrixType(classes: ClassLabels | undefined): TypeProto {
-  const width = classes === undefined ? {} : { value: { case: 'dimValue' as const, value: BigInt(classes.length) } };
-  const tensorType = create(TypeProto_TensorSchema, { elemType: OnnxType.FLOAT, shape: { dim: [{}, width] } });
-  return create(TypeProtoSchema, { value: { case: 'tensorType', value: tensorType } });
 }
 
 function declared(path: string, side: 'input' | 'output', name: string, type: TypeProto | undefined): DeclaredTensor {

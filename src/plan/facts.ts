@@ -125,6 +125,8 @@ export interface ModelSignature {
   readonly outputs: readonly OutputSpec[];
   /** Names of outputs whose ZipMap was taken out of the graph. */
   readonly zipMaps: readonly string[];
+  /** What was changed at the borders of the graph so that columns can be fed to it and made of it, in words. */
+  readonly edits: readonly string[];
   /** Operators with the number of their nodes. */
   readonly operators: Readonly<Record<string, number>>;
   readonly parameters: number;

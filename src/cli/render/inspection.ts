@@ -36,10 +36,6 @@ function modelSections(model: ModelInspection): Section[] {
   const operators = Object.entries(model.operators)
     .toSorted(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))
     .map(([name, count]) => (count === 1 ? name : `${name} ×${count}`));
-  const zipMaps =
-    model.zipMaps.length === 0
-      ? []
-      : [['ZipMap', `taken out of ${model.zipMaps.join(', ')}: probabilities are a matrix`]];
   return [
     {
       title: '',
@@ -53,7 +49,7 @@ function modelSections(model: ModelInspection): Section[] {
           model.fixedBatch === null ? 'any number of rows' : `${counted(model.fixedBatch, 'row')}, fixed by the model`,
         ],
         ['operators', listed(operators)],
-        ...zipMaps,
+        ...model.edits.map((edit, i) => [i === 0 ? 'edited' : '', edit]),
         ['sha256', model.hash],
       ]),
     },

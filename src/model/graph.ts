@@ -4,7 +4,7 @@
  */
 import { toBinary } from '@bufbuild/protobuf';
 import { ColonnadeError } from '../errors.js';
-import type { Dimension, ElementType } from '../plan/facts.js';
+import type { Dimension, ElementType, UnusableOutput } from '../plan/facts.js';
 import { ClassLabelFinder, type ClassLabels } from './class-labels.js';
 import { elementTypeOf, onnxTypeName } from './element-types.js';
 import { findExternalFiles, type ExternalFile } from './external-data.js';
@@ -44,6 +44,8 @@ export interface ModelGraph {
   readonly parameters: number;
   readonly inputs: readonly DeclaredTensor[];
   readonly outputs: readonly DeclaredOutput[];
+  /** Outputs that no column can be made of. */
+  readonly unusable: readonly UnusableOutput[];
   /** Outputs whose ZipMap was taken out. */
   readonly zipMaps: readonly string[];
   /** What was changed at the graph's borders, in words. */
@@ -68,6 +70,21 @@ export async function readGraph(path: string, options: EditOptions = {}): Promis
   const { zipMaps, words } = editGraph(file.path, model, options);
   const labels = new ClassLabelFinder(graph);
   const initialized = new Set(graph.initializer.map(({ name }) => name));
+  const outputs: DeclaredOutput[] = [];
+  const unusable: UnusableOutput[] = [];
+  for (const { name, type } of graph.output) {
+    const output = declared(name, type);
+    if ('reason' in output) {
+      unusable.push({ name, reason: output.reason, hint: outputHint(name, output) });
+      continue;
+    }
+    const isScore = output.type === 'float32' || output.type === 'float64';
+    const classes = zipMaps.get(name) ?? (isScore ? labels.of(name) : undefined);
+    outputs.push(classes === undefined ? output : { ...output, classes });
+  }
+  const [first] = unusable;
+  if (outputs.length === 0 && first !== undefined)
+    throw unsupported(`the output ${first.name} of ${file.path} ${first.reason}`, first.hint);
   return {
     path: file.path,
     bytes: words.length === 0 ? file.bytes : toBinary(ModelProtoSchema, model),
@@ -81,37 +98,48 @@ export async function readGraph(path: string, options: EditOptions = {}): Promis
     parameters,
     inputs: graph.input
       .filter(({ name }) => !initialized.has(name))
-      .map(({ name, type }) => declared(file.path, 'input', name, type)),
-    outputs: graph.output.map(({ name, type }) => {
-      const output = declared(file.path, 'output', name, type);
-      const isScore = output.type === 'float32' || output.type === 'float64';
-      const classes = zipMaps.get(name) ?? (isScore ? labels.of(name) : undefined);
-      return classes === undefined ? output : { ...output, classes };
-    }),
+      .map(({ name, type }) => declaredInput(file.path, name, type)),
+    outputs,
+    unusable,
     zipMaps: [...zipMaps.keys()],
     edits: words,
   };
 }
 
-function declared(path: string, side: 'input' | 'output', name: string, type: TypeProto | undefined): DeclaredTensor {
+/** What a value is instead of a tensor that a column can hold. */
+interface NoColumn {
+  /** Goes on from "the input X of model.onnx …". */
+  readonly reason: string;
+  readonly kind: string;
+}
+
+function declared(name: string, type: TypeProto | undefined): DeclaredTensor | NoColumn {
   if (type?.value.case !== 'tensorType') {
     const kind = type?.value.case?.replace('Type', '') ?? 'value without a type';
-    throw unsupported(
-      `the ${side} ${name} of ${path} is a ${kind}; only tensors can be ${side === 'input' ? 'fed from' : 'made into'} columns`,
-      kind === 'sequence' || kind === 'map'
-        ? 'Export the model with tensor outputs: for scikit-learn and LightGBM set options={"zipmap": False} or zipmap=False.'
-        : `Export the model with a tensor in place of ${name}.`,
-    );
+    return { kind, reason: `is a ${kind}; only tensors can be columns` };
   }
   const tensor = type.value.value;
   const element = elementTypeOf(tensor.elemType);
   if (element === undefined) {
-    throw unsupported(
-      `the ${side} ${name} of ${path} holds ${onnxTypeName(tensor.elemType)} values, which no column can hold`,
-      `Add a Cast to float32 (or another plain type) at ${name} and export the model again.`,
-    );
+    const kind = onnxTypeName(tensor.elemType);
+    return { kind, reason: `holds ${kind} values, which no column can hold` };
   }
   return tensor.shape === undefined ? { name, type: element } : { name, type: element, shape: dimensions(tensor) };
+}
+
+function outputHint(name: string, { kind }: NoColumn): string {
+  return kind === 'sequence' || kind === 'map'
+    ? 'Export the model with tensor outputs: for scikit-learn and LightGBM set options={"zipmap": False} or zipmap=False.'
+    : `Export the model with a float32 tensor (or another plain type) in place of ${name}.`;
+}
+
+function declaredInput(path: string, name: string, type: TypeProto | undefined): DeclaredTensor {
+  const input = declared(name, type);
+  if (!('reason' in input)) return input;
+  throw unsupported(
+    `the input ${name} of ${path} ${input.reason}`,
+    `Export the model with a float32 tensor (or another plain type) in place of ${name}.`,
+  );
 }
 
 /** Symbolic, absent and negative extents are open; converters write all three. */

@@ -83,7 +83,7 @@ async function reopen(path: string, signature: ModelSignature, options: OpenOpti
     new ColonnadeError('MODEL_CHANGED', `the model ${file.path} is not the one that the run was planned with`, {
       phase: 'model',
       hint: 'Put the earlier model back to resume, or start over with --fresh.',
-    })();
+    });
   if (file.hash !== signature.hash) throw changed();
   if (signature.edits.length === 0 && signature.bytes === file.bytes.length)
     return new OrtModel(await OrtSession.create(file.path, file.bytes, [], options), signature, options.outputs);
@@ -96,7 +96,8 @@ async function reopen(path: string, signature: ModelSignature, options: OpenOpti
 }
 
 function signatureOf(graph: ModelGraph, session: OrtSession): ModelSignature {
-  const probed = probeOutputs(graph.inputs, (feeds) => session.run(feeds));
+  const names = graph.outputs.map(({ name }) => name);
+  const probed = probeOutputs(graph.inputs, (feeds) => session.run(feeds, names));
   return {
     path: graph.path,
     hash: graph.hash,
@@ -107,6 +108,7 @@ function signatureOf(graph: ModelGraph, session: OrtSession): ModelSignature {
     // An input without a declared shape takes whatever the graph can work with; a matrix is what tables give.
     inputs: graph.inputs.map(({ name, type, shape = [null, null] }): TensorSpec => ({ name, type, shape })),
     outputs: graph.outputs.map((output) => outputSpec(output, probed.get(output.name) ?? session.inferred(output))),
+    unusable: graph.unusable,
     zipMaps: graph.zipMaps,
     edits: graph.edits,
     operators: graph.operators,

@@ -110,6 +110,14 @@ export interface OutputSpec extends TensorSpec {
   readonly perRow?: false;
 }
 
+/** An output that no column can be made of. */
+export interface UnusableOutput {
+  readonly name: string;
+  /** What it is. */
+  readonly reason: string;
+  readonly hint: string;
+}
+
 /** What a model takes and gives, read from its graph and from a session on it. */
 export interface ModelSignature {
   readonly path: string;
@@ -123,6 +131,8 @@ export interface ModelSignature {
   readonly opsets: Readonly<Record<string, number>>;
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly OutputSpec[];
+  /** Outputs that no column can be made of, and what to do about it: the others can be used all the same. */
+  readonly unusable: readonly UnusableOutput[];
   /** Names of outputs whose ZipMap was taken out of the graph. */
   readonly zipMaps: readonly string[];
   /** What was changed at the borders of the graph so that columns can be fed to it and made of it, in words. */

@@ -132,7 +132,8 @@ def torch_float16_inputs(folder):
     path = export(model, folder, (torch.from_numpy(x),), ["input"], ["probs"], False)
     onnx.save(float16.convert_float_to_float16(onnx.load(path), keep_io_types=False), path)
     made = softmax_case(path, model)
-    return {**made, "feeds": {"input": x.astype(np.float16)}, "tolerance": 0.005}
+    # What is cast at the borders need not be rounded to 16 bits on the way: ONNX Runtime leaves out a Cast there and back.
+    return {**made, "feeds": {"input": x.astype(np.float16)}, "python": 0.001, "tolerance": 0.005}
 
 
 @case

@@ -86,7 +86,10 @@ def sklearn_logistic_names(_):
 
 @case
 def sklearn_logistic_bool(_):
-    return classifier(LogisticRegression(), binary.astype(bool), [False, True])
+    made = classifier(LogisticRegression(), binary.astype(bool), [False, True])
+    pick, label = made["expected"]["label"]
+    # The converter gives the label of a bool as 0 or 1.
+    return {**made, "expected": {**made["expected"], "label": (pick, label.astype(int))}}
 
 
 @case

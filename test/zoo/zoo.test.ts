@@ -13,6 +13,8 @@ interface Case {
   readonly outputs: Readonly<Record<string, unknown>>;
   readonly batch_size: number;
   readonly rules?: Readonly<Record<string, unknown>>;
+  /** How far scores may be from Python's onnxruntime, relative to their size; by default they are the same bits. */
+  readonly python?: number;
   /** How far scores may be from the library's, relative to their size; by default 1e-5. */
   readonly tolerance?: number;
 }
@@ -37,7 +39,7 @@ function far(a: unknown, b: unknown): number {
 
 describe('a model is scored as by Python and by the library that made it', () => {
   it.each(readdirSync(join(zoo, 'cases')).sort())('%s', async (name) => {
-    const { features, inputs, outputs, rules, batch_size, tolerance = 1e-5 } = caseOf(name);
+    const { features, inputs, outputs, rules, batch_size, tolerance = 1e-5, python = 0 } = caseOf(name);
     const parts: Parts = {
       source: { path: join(zoo, 'table.parquet') },
       features,
@@ -55,7 +57,7 @@ describe('a model is scored as by Python and by the library that made it', () =>
         POSITIONAL JOIN '${join(zoo, 'cases', name, 'expected.parquet')}' e`);
       const worst = (side: 'python' | 'library'): number =>
         Math.max(...rows.map((row) => far(plain(row['found']), plain(row[side]))));
-      expect({ output, python: worst('python') }).toEqual({ output, python: 0 });
+      expect(worst('python'), output).toBeLessThanOrEqual(python);
       expect(worst('library'), output).toBeLessThan(tolerance);
     }
   });

@@ -4,7 +4,7 @@
  */
 import { toBinary } from '@bufbuild/protobuf';
 import { ColonnadeError } from '../errors.js';
-import type { Dimension, ElementType, UnusableOutput } from '../plan/facts.js';
+import type { Dimension, ElementType, LoggedColumn, UnusableOutput } from '../plan/facts.js';
 import { ClassLabelFinder, type ClassLabels } from './class-labels.js';
 import { elementTypeOf, onnxTypeName } from './element-types.js';
 import { findExternalFiles, type ExternalFile } from './external-data.js';
@@ -43,6 +43,8 @@ export interface ModelGraph {
   /** Numbers in the initializers and in the float attributes of `ai.onnx.ml` nodes (coefficients, tree values). */
   readonly parameters: number;
   readonly inputs: readonly DeclaredTensor[];
+  /** The columns that it was logged with, where MLflow tells. */
+  readonly columns?: readonly LoggedColumn[];
   readonly outputs: readonly DeclaredOutput[];
   /** Outputs that no column can be made of. */
   readonly unusable: readonly UnusableOutput[];
@@ -60,7 +62,8 @@ export interface ModelGraph {
  *   folder; `MODEL_UNSUPPORTED` when an input or output is nothing that a column can hold
  */
 export async function readGraph(path: string, options: EditOptions = {}): Promise<ModelGraph> {
-  const file = await readModelFile(await locateModel(path));
+  const located = await locateModel(path);
+  const file = await readModelFile(located.path);
   const model = parseModel(file);
   const { graph } = model;
   const externalFiles = await findExternalFiles(file.path, model);
@@ -99,6 +102,7 @@ export async function readGraph(path: string, options: EditOptions = {}): Promis
     inputs: graph.input
       .filter(({ name }) => !initialized.has(name))
       .map(({ name, type }) => declaredInput(file.path, name, type)),
+    ...(located.columns === undefined ? {} : { columns: located.columns }),
     outputs,
     unusable,
     zipMaps: [...zipMaps.keys()],

@@ -78,7 +78,7 @@ async function loadGraph(path: string, options: OpenOptions): Promise<LoadedGrap
 
 /** Opens a model that is known: its graph is parsed only where it has to be edited or has external data. */
 async function reopen(path: string, signature: ModelSignature, options: OpenOptions): Promise<Model> {
-  const file = await readModelFile(await locateModel(path));
+  const file = await readModelFile((await locateModel(path)).path);
   const changed = (): ColonnadeError =>
     new ColonnadeError('MODEL_CHANGED', `the model ${file.path} is not the one that the run was planned with`, {
       phase: 'model',
@@ -107,6 +107,7 @@ function signatureOf(graph: ModelGraph, session: OrtSession): ModelSignature {
     opsets: graph.opsets,
     // An input without a declared shape takes whatever the graph can work with; a matrix is what tables give.
     inputs: graph.inputs.map(({ name, type, shape = [null, null] }): TensorSpec => ({ name, type, shape })),
+    ...(graph.columns === undefined ? {} : { columns: graph.columns }),
     outputs: graph.outputs.map((output) => outputSpec(output, probed.get(output.name) ?? session.inferred(output))),
     unusable: graph.unusable,
     zipMaps: graph.zipMaps,

@@ -50,6 +50,7 @@ function contentOf(input: PipelineInput, origin: Origin): Content {
     features: input.features.map((feature): Feature => (typeof feature === 'string' ? { name: feature } : feature)),
     model: {
       path: model.path,
+      ...(model.sha256 === undefined ? {} : { sha256: model.sha256.toLowerCase() }),
       ...(model.inputs === undefined ? {} : { inputs: mapValues(model.inputs, asList) }),
       batchSize: model.batch_size,
       engine: model.engine,

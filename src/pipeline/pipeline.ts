@@ -71,6 +71,8 @@ export interface Pipeline {
   readonly model: {
     /** Absolute path. */
     readonly path: string;
+    /** Hash that the model file must have, lower-case hex. */
+    readonly sha256?: string;
     /** Model input → names of the features that feed it, in order. */
     readonly inputs?: Readonly<Record<string, readonly string[]>>;
     readonly batchSize: 'auto' | number;

@@ -95,8 +95,15 @@ const feature = z.union(
   { error: 'the name of a column, or { name, sql }' },
 );
 
+const shaPhrase = '64 hexadecimal digits, as `colonnade inspect` shows them';
+
 const model = mapping({
   path: text('an .onnx file').describe('The model: an .onnx file; relative to this file.'),
+  sha256: z
+    .string({ error: shaPhrase })
+    .regex(/^[0-9a-fA-F]{64}$/, { error: shaPhrase })
+    .optional()
+    .describe('The hash of the model file (colonnade inspect tells it): with another one nothing is scored.'),
   inputs: z
     .record(
       text('the name of a model input'),

@@ -8,6 +8,7 @@ import { autoBatchSize, expectedMemory } from './estimate.js';
 import type { Expression, ModelSignature, SourceColumn, SourceFile } from './facts.js';
 import { Findings } from './findings.js';
 import { assignInputs, fixedBatchSize } from './inputs.js';
+import { checkLoggedTypes } from './logged.js';
 import { shownName, shownNames } from './names.js';
 import { planOutputs } from './outputs.js';
 import { REASON_COLUMN, STATUS_COLUMN, type Plan, type PlannedFile } from './plan.js';
@@ -45,6 +46,12 @@ export function buildPlan(pipeline: Pipeline, facts: PlanFacts): Plan {
     pipeline,
     assignments,
     { columns, ranges: rangesOf(files), expressions, listLengths: facts.listLengths },
+    findings,
+  );
+  checkLoggedTypes(
+    pipeline,
+    signature,
+    ({ name, sql }, i) => (sql === undefined ? columns.get(name) : expressions.get(`features[${i}].sql`))?.type,
     findings,
   );
   const outputs = planOutputs(pipeline, signature, findings);

@@ -110,6 +110,13 @@ export interface OutputSpec extends TensorSpec {
   readonly perRow?: false;
 }
 
+/** A column that a model was logged with: MLflow's `ColSpec`. */
+export interface LoggedColumn {
+  readonly name: string;
+  /** MLflow's name of its type: `double`, `float`, `long`, `integer`, `boolean`, `string`, `binary`, `datetime`, or others. */
+  readonly type: string;
+}
+
 /** An output that no column can be made of. */
 export interface UnusableOutput {
   readonly name: string;
@@ -130,6 +137,8 @@ export interface ModelSignature {
   /** Opset by domain; the domain of ONNX itself is `ai.onnx`. */
   readonly opsets: Readonly<Record<string, number>>;
   readonly inputs: readonly TensorSpec[];
+  /** The columns of the signature that an MLflow folder has, in the order of training. */
+  readonly columns?: readonly LoggedColumn[];
   readonly outputs: readonly OutputSpec[];
   /** Outputs that no column can be made of, and what to do about it: the others can be used all the same. */
   readonly unusable: readonly UnusableOutput[];

@@ -9,6 +9,7 @@ import { nearest } from '../pipeline/nearest.js';
 import type { Feature, Pipeline } from '../pipeline/pipeline.js';
 import type { ModelSignature, OutputSpec, TensorSpec } from './facts.js';
 import type { Findings } from './findings.js';
+import { asLogged } from './logged.js';
 import { shownNames } from './names.js';
 
 /** The features of one model input. */
@@ -27,8 +28,10 @@ export function assignInputs(
   const stated = pipeline.model.inputs;
   if (stated !== undefined) return { assignments: assignStated(pipeline, stated, signature, findings), notes: [] };
   const [only] = signature.inputs;
-  if (signature.inputs.length === 1 && only !== undefined)
-    return { assignments: [{ input: only, features }], notes: [] };
+  if (signature.inputs.length === 1 && only !== undefined) {
+    const logged = asLogged(pipeline, signature, findings);
+    return { assignments: [{ input: only, features: logged?.features ?? features }], notes: logged?.notes ?? [] };
+  }
 
   const byName = new Map(features.map((feature) => [feature.name, feature]));
   const named = signature.inputs.filter((input) => byName.has(input.name));

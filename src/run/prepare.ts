@@ -64,7 +64,7 @@ export async function preparePlan(pipeline: Pipeline): Promise<Plan> {
       hiveTypes: types,
       expressions,
       listLengths,
-      signature: await signature,
+      signature: pinned(pipeline, await signature),
     });
   } finally {
     await database.close();
@@ -83,6 +83,21 @@ function pointingAt(pipeline: Pipeline, key: string): (error: unknown) => never 
       ...(hint === undefined ? {} : { hint }),
     });
   };
+}
+
+/** The signature of a model that is the one that the pipeline pins. @throws ColonnadeError `MODEL_CHANGED` */
+function pinned(pipeline: Pipeline, signature: ModelSignature): ModelSignature {
+  const { sha256 } = pipeline.model;
+  if (sha256 === undefined || sha256 === signature.hash) return signature;
+  return pointingAt(
+    pipeline,
+    'model.sha256',
+  )(
+    new ColonnadeError('MODEL_CHANGED', `the model ${signature.path} has the sha256 ${signature.hash}`, {
+      phase: 'plan',
+      hint: 'put the model back that was pinned; or, if this one is meant, write its hash here',
+    }),
+  );
 }
 
 async function readSignature(path: string): Promise<ModelSignature> {

@@ -141,7 +141,7 @@ def cat_options(**options):
 def catboost_binary(folder):
     model = CatBoostClassifier(**cat_options())
     path = catboost(model, binary, folder)
-    return {"path": path, **{k: v for k, v in classified(None, {"features": x}, X, model, x, ("label", "probabilities")).items() if k != "model"}}
+    return {"file": path, **{k: v for k, v in classified(None, {"features": x}, X, model, x, ("label", "probabilities")).items() if k != "model"}}
 
 
 @case
@@ -149,7 +149,7 @@ def catboost_multi_class(folder):
     model = CatBoostClassifier(**cat_options(loss_function="MultiClass"))
     path = catboost(model, three, folder)
     made = classified(None, {"features": x}, X, model, x, ("label", "probabilities"), labels=model.predict(x).ravel())
-    return {"path": path, **{k: v for k, v in made.items() if k != "model"}}
+    return {"file": path, **{k: v for k, v in made.items() if k != "model"}}
 
 
 @case
@@ -157,6 +157,6 @@ def catboost_regression(folder):
     model = CatBoostRegressor(**cat_options())
     path = catboost(model, number, folder)
     return {
-        "path": path, "feeds": {"features": x}, "features": X, "outputs": {"estimate": "predictions"},
+        "file": path, "feeds": {"features": x}, "features": X, "outputs": {"estimate": "predictions"},
         "expected": {"estimate": (lambda o: o["predictions"], model.predict(x))},
     }

@@ -2,6 +2,7 @@
 import sys
 
 import boosted_cases  # noqa: F401
+import folder_cases  # noqa: F401
 import neural_cases  # noqa: F401
 import sklearn_cases  # noqa: F401
 import zoo

@@ -48,7 +48,7 @@ def export(model, folder, args, names, outputs, dynamo, **options):
 def softmax_case(path, model):
     found = chances(model, x)
     return {
-        "path": path, "feeds": {"input": x}, "features": X,
+        "file": path, "feeds": {"input": x}, "features": X,
         "outputs": {"last": {"from": "probs", "index": 2}, "best": {"from": "probs", "reduce": "argmax"}, "sure": {"from": "probs", "reduce": "max"}},
         "expected": {
             "last": (lambda o: o["probs"][:, 2], found[:, 2]),
@@ -76,7 +76,7 @@ def torch_one_column(folder):
     model = seeded(lambda: mlp(1))
     path = export(model, folder, (torch.from_numpy(x),), ["dense_input"], ["dense_2"], False)
     return {
-        "path": path, "feeds": {"dense_input": x}, "features": X, "outputs": {"chance": "dense_2"},
+        "file": path, "feeds": {"dense_input": x}, "features": X, "outputs": {"chance": "dense_2"},
         "expected": {"chance": (lambda o: o["dense_2"], chances(model, x).ravel())},
     }
 
@@ -100,7 +100,7 @@ def embedder_case(folder, dynamo):
     with torch.no_grad():
         score, vector = (each.numpy() for each in model(torch.from_numpy(tokens)))
     return {
-        "path": path, "feeds": {"tokens": tokens}, "features": ["token_a", "token_b"],
+        "file": path, "feeds": {"tokens": tokens}, "features": ["token_a", "token_b"],
         "outputs": {"score": "score", "vector": {"from": "vector", "as": "list"}},
         "expected": {"score": (lambda o: o["score"], score.ravel()), "vector": (lambda o: o["vector"], vector)},
     }
@@ -186,7 +186,7 @@ def list_case(folder, feature):
     with torch.no_grad():
         code, norm = (each.numpy() for each in model(torch.from_numpy(vectors)))
     return {
-        "path": path, "feeds": {"vector": vectors}, "features": [feature],
+        "file": path, "feeds": {"vector": vectors}, "features": [feature],
         "outputs": {"code": {"from": "code", "as": "list"}, "norm": "norm"},
         "expected": {"code": (lambda o: o["code"], code), "norm": (lambda o: o["norm"], norm)},
     }
@@ -200,3 +200,17 @@ def torch_fixed_size_lists(folder):
 @case
 def torch_lists(folder):
     return list_case(folder, "embedding_list")
+
+
+def with_opset(opset):
+    def made(folder):
+        model = seeded(mlp)
+        path = export(model, folder, (torch.from_numpy(x),), ["input"], ["probs"], True, opset_version=opset)
+        return softmax_case(path, model)
+
+    made.__name__ = f"torch_opset_{opset:02}"
+    return made
+
+
+for each in (18, 20, 21, 22, 23, 24, 25):
+    case(with_opset(each))

@@ -370,3 +370,26 @@ def sklearn_tfidf(_):
             "chance": (lambda o: o["output_probability"][:, 1], model.predict_proba(values)[:, 1]),
         },
     }
+
+
+def with_opset(opset):
+    def made(_):
+        model = make_pipeline(StandardScaler(), LogisticRegression()).fit(x, binary)
+        onx = convert_sklearn(
+            model, "model", floats(6), target_opset={"": opset, "ai.onnx.ml": 1}, options={id(model): {"zipmap": False}}
+        )
+        return {
+            "model": onx, "feeds": {"X": x}, "features": X,
+            "outputs": {"label": "label", "chance": {"from": "probabilities", "class": 1}},
+            "expected": {
+                "label": (lambda o: o["label"], model.predict(x)),
+                "chance": (lambda o: o["probabilities"][:, 1], model.predict_proba(x)[:, 1]),
+            },
+        }
+
+    made.__name__ = f"sklearn_opset_{opset:02}"
+    return made
+
+
+for each in (9, 10, 11, 12, 13, 14, 15, 16, 18, 19, 20, 21):
+    case(with_opset(each))

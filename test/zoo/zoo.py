@@ -110,7 +110,7 @@ def main(names):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         made = CASES[name](folder)
-        path = made.pop("path", folder / "model.onnx")
+        path = made.pop("file", folder / "model.onnx")
         if "model" in made:
             model = made.pop("model")
             opsets = sorted(model.opset_import, key=lambda opset: opset.domain)

@@ -8,6 +8,8 @@ const zoo = import.meta.dirname;
 const bench = await openWorkbench();
 
 interface Case {
+  /** Of the model in the folder of the case. */
+  readonly path?: string;
   readonly features: readonly unknown[];
   readonly inputs?: Readonly<Record<string, unknown>>;
   readonly outputs: Readonly<Record<string, unknown>>;
@@ -39,11 +41,11 @@ function far(a: unknown, b: unknown): number {
 
 describe('a model is scored as by Python and by the library that made it', () => {
   it.each(readdirSync(join(zoo, 'cases')).sort())('%s', async (name) => {
-    const { features, inputs, outputs, rules, batch_size, tolerance = 1e-5, python = 0 } = caseOf(name);
+    const { path = 'model.onnx', features, inputs, outputs, rules, batch_size, tolerance = 1e-5, python = 0 } = caseOf(name);
     const parts: Parts = {
       source: { path: join(zoo, 'table.parquet') },
       features,
-      model: { path: join(zoo, 'cases', name, 'model.onnx'), batch_size, ...(inputs ? { inputs } : {}) },
+      model: { path: join(zoo, 'cases', name, path), batch_size, ...(inputs ? { inputs } : {}) },
       outputs,
       ...(rules ? { validate: { rules } } : {}),
       sink: { path: `out/${name}` },

@@ -2,7 +2,7 @@
 import { tensorInWords } from './inputs.js';
 import { alignRows } from './layout.js';
 import { shownNames } from './names.js';
-import type { Plan, PlannedInput, PlannedOutput } from './plan.js';
+import type { Plan, PlannedInput, PlannedModel, PlannedOutput } from './plan.js';
 import { counted, formatBytes, formatCount, formatShare } from './quantities.js';
 import { explainRules } from './rules-in-words.js';
 
@@ -22,7 +22,10 @@ export function explainPlan(plan: Plan): string {
     ['data', explainData(plan)],
     ['reads', explainReads(plan)],
     ['projection', explainProjection(plan)],
-    ['model', explainModel(plan)],
+    ...plan.models.map((model): [string, string[]] => [
+      model.name === undefined ? 'model' : `model ${model.name}`,
+      explainModel(plan, model),
+    ]),
     ['outputs', explainOutputs(plan)],
     ['validation', explainRules(plan)],
     ['sink', explainSink(plan)],
@@ -127,8 +130,7 @@ function cutSql(sql: string): string {
   return line.length <= MOST_SQL ? line : `${line.slice(0, MOST_SQL - 1)}…`;
 }
 
-function explainModel(plan: Plan): string[] {
-  const { model } = plan;
+function explainModel(plan: Plan, model: PlannedModel): string[] {
   const { signature } = model;
   const opsets = Object.entries(signature.opsets).map(([domain, version]) => `${domain} ${version}`);
   return alignRows([
@@ -167,12 +169,12 @@ function explainOutputs(plan: Plan): string[] {
   );
 }
 
-function takeInWords(plan: Plan, { from, take }: PlannedOutput): string {
+function takeInWords(plan: Plan, { model, from, take }: PlannedOutput): string {
   switch (take.kind) {
     case 'whole':
       return from;
     case 'index': {
-      const label = plan.model.signature.outputs.find(({ name }) => name === from)?.classes?.[take.index];
+      const label = plan.models[model]!.signature.outputs.find(({ name }) => name === from)?.classes?.[take.index];
       return `${from}[${take.index}]${label === undefined ? '' : `, class ${JSON.stringify(label)}`}`;
     }
     case 'reduce':

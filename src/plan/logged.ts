@@ -4,9 +4,10 @@
  */
 import { pipelineProblem } from '../pipeline/locate.js';
 import { nearest } from '../pipeline/nearest.js';
-import type { Feature, Pipeline } from '../pipeline/pipeline.js';
+import type { Feature, Pipeline, PipelineModel } from '../pipeline/pipeline.js';
 import type { ModelSignature } from './facts.js';
 import type { Findings } from './findings.js';
+import { featureKey, featuresOf } from './features.js';
 import { shownNames } from './names.js';
 import { columnType, type ColumnType } from './types.js';
 
@@ -16,11 +17,12 @@ import { columnType, type ColumnType } from './types.js';
  */
 export function asLogged(
   pipeline: Pipeline,
+  model: PipelineModel,
+  features: readonly Feature[],
   { columns }: ModelSignature,
   findings: Findings,
 ): { readonly features: readonly Feature[]; readonly notes: readonly string[] } | undefined {
   if (columns === undefined) return undefined;
-  const { features } = pipeline;
   const names = columns.map(({ name }) => name);
   const byName = new Map(features.map((feature) => [feature.name, feature]));
   const report = (key: string, message: string, hint: string): void =>
@@ -35,20 +37,23 @@ export function asLogged(
       'features',
       `the model was logged with a column ${name}, and no feature has that name; the features are ${shownNames([...byName.keys()])}`,
       near === undefined
-        ? 'add a feature of that name (by sql, where the column has another), or say under model.inputs what feeds the model'
-        : `did you mean ${near}? Rename the feature, or say under model.inputs what feeds the model`,
+        ? `add a feature of that name (by sql, where the column has another), or say under ${model.key}.inputs what feeds the model`
+        : `did you mean ${near}? Rename the feature, or say under ${model.key}.inputs what feeds the model`,
     );
   }
-  features.forEach(({ name }, i) => {
-    if (names.includes(name)) return;
+  // With several models, a feature that this one does not know may be another's.
+  const others = features.filter(({ name }) => !names.includes(name));
+  const isAnothers = model.name !== undefined && model.features === undefined;
+  for (const feature of isAnothers ? [] : others) {
     report(
-      `features[${i}]`,
-      `feature ${name} is none of the columns that the model was logged with: ${shownNames(names)}`,
-      'remove it, or say under model.inputs what feeds the model',
+      featureKey(pipeline, model, feature),
+      `feature ${feature.name} is none of the columns that the model was logged with: ${shownNames(names)}`,
+      `remove it, or say under ${model.key}.inputs what feeds the model`,
     );
-  });
-  if (missing.length > 0 || byName.size !== names.length) return undefined;
-  const isSame = features.every(({ name }, i) => name === names[i]);
+  }
+  if (missing.length > 0 || (others.length > 0 && !isAnothers)) return undefined;
+  const known = features.filter(({ name }) => names.includes(name));
+  const isSame = known.every(({ name }, i) => name === names[i]);
   return {
     features: names.map((name) => byName.get(name)!),
     notes: isSame ? [] : [`the features are fed in the order that the model was logged with: ${shownNames(names)}`],
@@ -69,24 +74,25 @@ const KINDS: Readonly<Record<string, readonly ColumnType['kind'][]>> = {
 /** Tells features whose columns are of another kind than the model was logged with: `MODEL_MISMATCH`. */
 export function checkLoggedTypes(
   pipeline: Pipeline,
+  model: PipelineModel,
   { columns = [] }: ModelSignature,
-  typeOf: (feature: Feature, index: number) => string | undefined,
+  typeOf: (feature: Feature) => string | undefined,
   findings: Findings,
 ): void {
   const logged = new Map(columns.map(({ name, type }) => [name, type]));
-  pipeline.features.forEach((feature, i) => {
-    const type = typeOf(feature, i);
+  for (const feature of featuresOf(pipeline, model)) {
+    const type = typeOf(feature);
     const expected = logged.get(feature.name);
     const kinds = expected === undefined ? undefined : KINDS[expected];
-    if (type === undefined || kinds === undefined || kinds.includes(columnType(type).kind)) return;
+    if (type === undefined || kinds === undefined || kinds.includes(columnType(type).kind)) continue;
     findings.add(
       'MODEL_MISMATCH',
       pipelineProblem(
         pipeline,
-        `features[${i}]`,
+        featureKey(pipeline, model, feature),
         `feature ${feature.name} is ${type}; the model was logged with ${expected} in its place`,
         'feed it the column that it was trained with, or convert it by sql',
       ),
     );
-  });
+  }
 }

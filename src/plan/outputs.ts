@@ -1,5 +1,4 @@
 /** Which part of which model output each new column holds, and its type. */
-import { keyPath } from '../pipeline/key-path.js';
 import { pipelineProblem } from '../pipeline/locate.js';
 import { nearest } from '../pipeline/nearest.js';
 import type { OutputColumn, Pipeline } from '../pipeline/pipeline.js';
@@ -9,12 +8,17 @@ import { tensorInWords } from './inputs.js';
 import type { PlannedOutput } from './plan.js';
 
 /** Plans the new columns; findings have codes `MODEL_MISMATCH` and `MODEL_UNSUPPORTED`. */
-export function planOutputs(pipeline: Pipeline, signature: ModelSignature, findings: Findings): PlannedOutput[] {
+export function planOutputs(
+  pipeline: Pipeline,
+  signatures: readonly ModelSignature[],
+  findings: Findings,
+): PlannedOutput[] {
   return pipeline.outputs.flatMap((column) => {
     const report = (message: string, hint: string): [] => {
-      findings.add('MODEL_MISMATCH', pipelineProblem(pipeline, keyPath(['outputs', column.name]), message, hint));
+      findings.add('MODEL_MISMATCH', pipelineProblem(pipeline, column.key, message, hint));
       return [];
     };
+    const signature = signatures[column.model]!;
     const output = signature.outputs.find(({ name }) => name === column.from);
     const unusable = signature.unusable.find(({ name }) => name === column.from);
     if (unusable !== undefined) {
@@ -22,7 +26,7 @@ export function planOutputs(pipeline: Pipeline, signature: ModelSignature, findi
         'MODEL_UNSUPPORTED',
         pipelineProblem(
           pipeline,
-          keyPath(['outputs', column.name]),
+          column.key,
           `the output ${unusable.name} of the model ${unusable.reason}`,
           unusable.hint,
         ),
@@ -62,11 +66,12 @@ function takeFrom(
   column: OutputColumn,
   output: OutputSpec,
 ): PlannedOutput | { readonly message: string; readonly hint: string } {
-  const { take, name, from } = column;
+  const { take, name, model, from } = column;
   const words = `${from} (${tensorInWords(output)})`;
   const width = output.shape.length < 2 ? 1 : output.shape.slice(1).reduce<number | null>(product, 1);
   const planned = (rest: Pick<PlannedOutput, 'take' | 'type'>): PlannedOutput => ({
     name,
+    model,
     from,
     list: rest.take.kind === 'list',
     ...rest,

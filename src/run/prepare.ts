@@ -6,7 +6,7 @@ import { ColonnadeError } from '../errors.js';
 import { openModel } from '../model/session.js';
 import { describeFile } from '../parquet/describe.js';
 import { locate, pipelineProblem } from '../pipeline/locate.js';
-import type { Pipeline } from '../pipeline/pipeline.js';
+import type { Pipeline, PipelineModel } from '../pipeline/pipeline.js';
 import { buildPlan } from '../plan/build.js';
 import type { SchemaGroup } from '../plan/columns.js';
 import type { Expression, ModelSignature, SourceFile } from '../plan/facts.js';
@@ -29,9 +29,9 @@ const FOOTERS_AT_ONCE = 16;
  *   `NO_INPUT`, `OUTPUT_OVERLAPS`, `BAD_PARQUET`, `SQL_INVALID`, `SQL_FORBIDDEN`, and the codes of the model (`MODEL_NOT_FOUND`, …).
  */
 export async function preparePlan(pipeline: Pipeline): Promise<Plan> {
-  // The model loads while the footers are read.
-  const signature = readSignature(pipeline.model.path).catch(pointingAt(pipeline, 'model.path'));
-  signature.catch(() => undefined);
+  // The models load while the footers are read.
+  const signatures = Promise.all(pipeline.models.map((model) => signatureOf(pipeline, model)));
+  signatures.catch(() => undefined);
   const found = await findFiles(pipeline.source.paths).catch(pointingAt(pipeline, 'source.path'));
   const searched = new Set(found.filter(({ path, root }) => dirname(path) !== root).map(({ root }) => root));
   await refuseOutputInSource(pipeline.source.paths, searched, pipeline.sink.path).catch(
@@ -64,7 +64,7 @@ export async function preparePlan(pipeline: Pipeline): Promise<Plan> {
       hiveTypes: types,
       expressions,
       listLengths,
-      signature: pinned(pipeline, await signature),
+      signatures: await signatures,
     });
   } finally {
     await database.close();
@@ -85,13 +85,13 @@ function pointingAt(pipeline: Pipeline, key: string): (error: unknown) => never 
   };
 }
 
-/** The signature of a model that is the one that the pipeline pins. @throws ColonnadeError `MODEL_CHANGED` */
-function pinned(pipeline: Pipeline, signature: ModelSignature): ModelSignature {
-  const { sha256 } = pipeline.model;
+/** @throws ColonnadeError the codes of the model; `MODEL_CHANGED` where it is not the one that the pipeline pins. */
+async function signatureOf(pipeline: Pipeline, { key, path, sha256 }: PipelineModel): Promise<ModelSignature> {
+  const signature = await readSignature(path).catch(pointingAt(pipeline, `${key}.path`));
   if (sha256 === undefined || sha256 === signature.hash) return signature;
   return pointingAt(
     pipeline,
-    'model.sha256',
+    `${key}.sha256`,
   )(
     new ColonnadeError('MODEL_CHANGED', `the model ${signature.path} has the sha256 ${signature.hash}`, {
       phase: 'plan',

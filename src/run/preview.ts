@@ -2,7 +2,6 @@
 import { Vector } from 'apache-arrow';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openModel } from '../model/session.js';
 import type { Pipeline } from '../pipeline/pipeline.js';
 import { ROW_STATUS, type Plan, type PlannedFile } from '../plan/plan.js';
 import { quoteIdentifier } from '../plan/sql.js';
@@ -13,6 +12,7 @@ import { openScanner, type Scanner } from '../source/scanner.js';
 import type { Model } from '../model/engine.js';
 import type { Preview } from './events.js';
 import { preparePlan } from './prepare.js';
+import { openPlannedModels } from './shard-worker.js';
 
 const STATUS_NAMES = Object.fromEntries(Object.entries(ROW_STATUS).map(([name, status]) => [status, name]));
 
@@ -36,7 +36,7 @@ export async function previewRows(pipeline: Pipeline, count: number, signal?: Ab
     ...plan.outputs.map(({ name }) => ({ name, kind: 'output' as const })),
     { name: '_status', kind: 'status' as const },
   ]);
-  const [database, model] = await Promise.all([
+  const [database, models] = await Promise.all([
     openDatabase({
       memoryLimit: plan.run.memory,
       threads: 1,
@@ -44,10 +44,10 @@ export async function previewRows(pipeline: Pipeline, count: number, signal?: Ab
       readable: plan.files.map(({ path }) => path),
       writable: [],
     }),
-    openModel(plan.model.path, { signature: plan.model.signature }),
+    openPlannedModels(plan),
   ]);
   const scanner = await openScanner(database, plan.projection);
-  const tools = { database, scanner, model, ...(signal === undefined ? {} : { signal }) };
+  const tools = { database, scanner, models, ...(signal === undefined ? {} : { signal }) };
   const rows: unknown[][] = [];
   let looked = 0;
   try {
@@ -66,7 +66,7 @@ export async function previewRows(pipeline: Pipeline, count: number, signal?: Ab
     }
     return { columns, rows, looked, of: plan.files.reduce((sum, file) => sum + file.rows, 0) };
   } finally {
-    await model.release();
+    for (const model of models) await model.release();
     scanner.close();
     await database.close();
   }
@@ -125,9 +125,14 @@ async function previewRange(
   {
     database,
     scanner,
-    model,
+    models,
     signal,
-  }: { readonly database: Database; readonly scanner: Scanner; readonly model: Model; readonly signal?: AbortSignal },
+  }: {
+    readonly database: Database;
+    readonly scanner: Scanner;
+    readonly models: readonly Model[];
+    readonly signal?: AbortSignal;
+  },
 ): Promise<unknown[][]> {
   const { firstRow, rows } = range;
   if (rows === 0) return [];
@@ -140,7 +145,7 @@ async function previewRange(
   };
   const shard = { index: 0, file: 0, rowGroups: [0, 1] as const, firstRow, rows };
   let values: Vector[] = [];
-  const scorer = new ShardScorer(head, shard, model, {
+  const scorer = new ShardScorer(head, shard, models, {
     appendRowGroup: (group) => {
       values = group.finish();
     },

@@ -144,7 +144,7 @@ class Execution {
       await this.#afterFailure(error).catch(() => undefined);
       throw error;
     } finally {
-      await this.#choice.model?.release();
+      for (const model of this.#choice.models ?? []) await model.release();
       await this.#database?.then((database) => database.close()).catch(() => undefined);
       await epoch.release().catch(() => undefined);
     }
@@ -223,12 +223,13 @@ class Execution {
         run_id: this.#id,
         plan_hash: this.#hash,
         pipeline: { name: plan.name, file: plan.pipeline.file, hash: plan.pipeline.hash },
-        model: {
-          path: plan.model.path,
-          hash: plan.model.hash,
-          engine: plan.model.engine,
-          batch_size: plan.model.batchSize,
-        },
+        models: plan.models.map(({ name, path, hash, engine, batchSize }) => ({
+          ...(name === undefined ? {} : { name }),
+          path,
+          hash,
+          engine,
+          batch_size: batchSize,
+        })),
         inputs: plan.files.map(({ path, rows, fingerprint }) => ({ path, rows, fingerprint })),
         output: this.#places.output,
         outputs,
@@ -371,7 +372,12 @@ class Execution {
     return {
       'colonnade.run_id': this.#id,
       'colonnade.pipeline': this.#plan.name,
-      'colonnade.model_hash': this.#plan.model.hash,
+      ...Object.fromEntries(
+        this.#plan.models.map(({ name, hash }) => [
+          name === undefined ? 'colonnade.model_hash' : `colonnade.model_hash.${name}`,
+          hash,
+        ]),
+      ),
       'colonnade.version': versions().colonnade!,
     };
   }
@@ -418,8 +424,11 @@ class Execution {
       nan: manifest.nan,
       files: manifest.outputs.length,
       bytes: sum(manifest.outputs, ({ bytes }) => bytes),
-      engine: this.#plan.model.engine,
-      batch_size: this.#plan.model.batchSize,
+      models: manifest.models.map(({ name, engine, batch_size }) => ({
+        ...(name === undefined ? {} : { name }),
+        engine,
+        batch_size,
+      })),
       workers: this.#choice.workers,
       resumed_rows: resumedRows,
       elapsed_s: round(elapsed),

@@ -84,18 +84,22 @@ function modelsOf(root: TreeNode): { readonly path: readonly Segment[]; readonly
 /** One way to name the models, and outputs beside them or in them. */
 function modelFindings(root: TreeNode): Finding[] {
   const [model, models, outputs] = ['model', 'models', 'outputs'].map((key) => entry(root, key));
-  if (model === undefined && models === undefined)
-    return [{ message: '`model` is missing', hint: 'add it: `model: { path: model.onnx }`', path: ['model'] }];
-  if (models === undefined)
-    return outputs === undefined
-      ? [
-          {
-            message: '`outputs` is missing',
-            hint: 'add it: a mapping of new columns to model outputs',
-            path: ['outputs'],
-          },
-        ]
-      : [];
+  if (models === undefined) {
+    const missing: Finding[] = [];
+    if (model === undefined)
+      missing.push({
+        message: '`model` is missing; allowed: a mapping with a path, or several under `models`',
+        hint: 'add it: `model: { path: model.onnx }`',
+        path: ['model'],
+      });
+    if (outputs === undefined)
+      missing.push({
+        message: '`outputs` is missing; allowed: a mapping of new columns to model outputs',
+        hint: 'add it: `colonnade inspect` shows the outputs of the model',
+        path: ['outputs'],
+      });
+    return missing;
+  }
   const findings: Finding[] = [];
   if (model !== undefined)
     findings.push({

@@ -49,6 +49,7 @@ function modelSections(model: ModelInspection): Section[] {
           model.fixedBatch === null ? 'any number of rows' : `${counted(model.fixedBatch, 'row')}, fixed by the model`,
         ],
         ['operators', listed(operators)],
+        ...nanLines(model),
         ...model.edits.map((edit, i) => [i === 0 ? 'edited' : '', edit]),
         ['sha256', model.hash],
       ]),
@@ -64,6 +65,19 @@ function modelSections(model: ModelInspection): Section[] {
         ]),
       ),
     },
+  ];
+}
+
+/** What becomes of a NaN that a rule lets through. */
+function nanLines({ nanOutputs }: ModelInspection): string[][] {
+  if (nanOutputs === null) return [];
+  return [
+    [
+      'NaN',
+      nanOutputs.length === 0
+        ? 'in an input is scored: where the model was trained with gaps, write missing: nan'
+        : `in an input makes ${listed(nanOutputs)} NaN`,
+    ],
   ];
 }
 

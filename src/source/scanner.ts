@@ -181,15 +181,20 @@ class FunctionScanner implements Scanner {
 
   /** An error of DuckDB with the file, the rows and, where a value is to blame, the expression and the row. */
   async #explain(request: ScanRequest, error: unknown): Promise<ColonnadeError> {
-    const { file, hiveTypes, firstRow, rows } = request;
+    const { file, hiveTypes, firstRow, rows, signal } = request;
     const context = { file: file.path, rows: [firstRow, firstRow + rows] as const };
     if (!isValueFault(readFault(error))) return duckdbError(error, context);
-    const blamed = await blame(
+    const search = blame(
       this.#connection,
       scanSql(file, hiveTypes),
       this.#projection.map(({ sql }) => sql),
       request,
+      signal,
     );
+    const blamed = await search.catch((failure: unknown) => {
+      signal?.throwIfAborted();
+      throw duckdbError(failure, context);
+    });
     if (blamed === undefined) return duckdbError(error, context);
     const { name, role } = this.#projection[blamed.column]!;
     const words = role === 'where' ? 'source.where' : `${role === 'rule' ? 'column' : 'feature'} ${name}`;

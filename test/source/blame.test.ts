@@ -25,7 +25,7 @@ async function written(): Promise<{ path: string; scan: string }> {
 /** A connection, and what is done after each of its queries. */
 async function connected(
   after: (queries: number) => unknown,
-): Promise<{ connection: DuckDBConnection; count(): number }> {
+): Promise<{ connection: DuckDBConnection; count: () => number }> {
   const connection = await database.connect();
   let queries = 0;
   const run = connection.run.bind(connection);

@@ -7,8 +7,8 @@
  */
 import { DataType, type Data } from 'apache-arrow';
 import { ColonnadeError } from '../errors.js';
+import { ARRAYS, type NumericData } from '../plan/elements.js';
 import type { ElementType } from '../plan/facts.js';
-import { ARRAYS, type NumericData } from './element-types.js';
 import type { TensorData } from './engine.js';
 
 /** Where values go: `data[start + i * stride]` for the i-th row. */

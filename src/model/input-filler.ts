@@ -1,9 +1,10 @@
 /** Gathers the rows of one model input from Arrow columns: one class a layout. */
 import { DataType, type Data } from 'apache-arrow';
 import { ColonnadeError } from '../errors.js';
+import { ARRAYS, type NumericData } from '../plan/elements.js';
 import type { ElementType } from '../plan/facts.js';
 import type { PlannedInput, ProjectedColumn } from '../plan/plan.js';
-import { allocate, ARRAYS, firstValues, type NumericData } from './element-types.js';
+import { allocate, firstValues } from './element-types.js';
 import type { Tensor, TensorData } from './engine.js';
 import {
   blockRows,

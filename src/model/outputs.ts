@@ -2,9 +2,10 @@
 import type { Data } from 'apache-arrow';
 import { ColonnadeError } from '../errors.js';
 import { arrowElement, arrowList } from '../plan/arrow-types.js';
+import type { NumericData } from '../plan/elements.js';
 import type { PlannedOutput } from '../plan/plan.js';
 import { ALL_VALID, countBits, elementData, listData } from './arrow-data.js';
-import { allocate, reallocate, type NumericData } from './element-types.js';
+import { allocate, reallocate } from './element-types.js';
 import type { Tensor, TensorData } from './engine.js';
 import { REDUCERS } from './reduce.js';
 

@@ -2,7 +2,7 @@ import * as arrow from 'apache-arrow';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BatchBuilder, type BatchShape } from '../../src/model/batch-builder.js';
-import { ARRAYS } from '../../src/model/element-types.js';
+import { ARRAYS } from '../../src/plan/elements.js';
 import type { Rule } from '../../src/pipeline/pipeline.js';
 import { ELEMENT_TYPES, type ElementType } from '../../src/plan/facts.js';
 import type { PlannedInput, ProjectedColumn } from '../../src/plan/plan.js';

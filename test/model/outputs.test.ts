@@ -2,7 +2,7 @@ import * as arrow from 'apache-arrow';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { outputField } from '../../src/plan/arrow-types.js';
-import { ARRAYS } from '../../src/model/element-types.js';
+import { ARRAYS } from '../../src/plan/elements.js';
 import type { Tensor } from '../../src/model/engine.js';
 import { OutputColumnBuilder } from '../../src/model/outputs.js';
 import type { Reduction } from '../../src/pipeline/pipeline.js';

@@ -47,8 +47,8 @@ interface Candidate {
  * A file that is found twice, links followed, counts once: where the first of the paths leads to it, and there at the
  * place that no link leads to, if there is one.
  * @throws ColonnadeError `NO_INPUT` where a path leads to no file; `SCHEMA_DRIFT` where files differ in their hive
- * columns; `COLUMN_AMBIGUOUS` where two folders on one path stand for the same column; `IO_FAILED` where a folder cannot
- * be read.
+ * columns; `COLUMN_AMBIGUOUS` where two folders on one path stand for the same column; `OUTPUT_OVERLAPS` where two files
+ * cannot have places of their own in the output; `IO_FAILED` where a folder cannot be read.
  */
 export async function findFiles(paths: readonly string[]): Promise<FoundFile[]> {
   const taken = new Set<string>();
@@ -192,15 +192,25 @@ function toldApart(files: readonly FoundFile[]): FoundFile[] {
     const roots = clashing(placed);
     if (roots.size === 0) return placed;
     const before = [...roots].filter((root) => (above.get(root) ?? 0) < foldersOf(root).length);
-    // Whole paths differ, so that this ends before; but for names that are written as `visible` writes others.
-    if (before.length === 0)
-      throw noInput(`the files in ${[...roots].join(' and ')} cannot be told apart`, 'rename one');
+    // Whole paths differ, so that this ends before; but for a folder that is called as `visible` writes another.
+    if (before.length === 0) {
+      throw new ColonnadeError(
+        'OUTPUT_OVERLAPS',
+        `files of ${[...roots].join(' and ')} would have the same place in the output, where ${[...roots].map(inOutput).join(' and ')} would be their folders`,
+        { phase: 'source', hint: 'rename one of the folders, or read them in runs of their own' },
+      );
+    }
     for (const root of before) above.set(root, (above.get(root) ?? 0) + 1);
   }
 }
 
 function foldersOf(path: string): string[] {
   return path.split(sep).filter((folder) => folder !== '');
+}
+
+/** A root as it is told from all others. */
+function inOutput(root: string): string {
+  return foldersOf(root).map(visible).join('/');
 }
 
 /** Roots of files whose relative path is another's too, or a folder on the way to another. */

@@ -146,7 +146,12 @@ class FunctionScanner implements Scanner {
   }
 
   #take(chunk: RawChunk): void {
-    const scan = this.#scan!;
+    const scan = this.#scan;
+    // Names of functions are known to the whole database: nothing else should call this one.
+    if (scan === undefined)
+      throw new ColonnadeError('INTERNAL', `${this.#function} was called while no scan is under way`, {
+        phase: 'source',
+      });
     // The other threads' vectors that were on their way when it failed.
     if ('failure' in scan) throw scan.failure;
     try {

@@ -138,6 +138,16 @@ describe('findFiles', () => {
     expect(await relative(join(folder, '_a'), join(folder, 'k=%2F'))).toEqual(['%5Fa/1.parquet', 'k=%2F/1.parquet']);
   });
 
+  it('refuses files that their folders do not tell apart in an output', async () => {
+    const folder = await folderWith('a/%2Eb/x.parquet', 'a/.b/x.parquet', 'd/x.parquet');
+    const paths = ['a', 'a/.b', 'd'].map((name) => join(folder, name));
+    await expect(findFiles(paths)).rejects.toMatchObject({
+      code: 'OUTPUT_OVERLAPS',
+      message: containing(`${folder}/a and ${folder}/a/.b`),
+      hint: 'rename one of the folders, or read them in runs of their own',
+    });
+  });
+
   it('says what it looked for and what is there instead', async () => {
     const folder = await folderWith('a.csv', 'sub/b.csv');
     await expect(findFiles([folder])).rejects.toMatchObject({

@@ -34,7 +34,8 @@ export class OutputColumnBuilder {
   reset(rows: number): void {
     this.#rows = rows;
     this.#width = this.output.list ? undefined : 1;
-    if (!this.output.list) this.#values = reallocate(this.output.type, rows, this.#values);
+    // Lists take their memory when their length is known; until then none of the values before counts.
+    this.#values = reallocate(this.output.type, this.output.list ? 0 : rows, this.#values);
     this.#validity = reallocate('uint8', Math.ceil(rows / 8), this.#validity);
   }
 

@@ -194,6 +194,10 @@ describe('NaN predictions', () => {
     const lists = new OutputColumnBuilder(planned(LIST, 'float64'), 3);
     lists.write(tensor('float64', [1, 2], [Number.NaN, 0]), 2, 1);
     expect(lists.nanCount).toBe(1);
+    // The next row group, of which no row is scored.
+    lists.reset(3);
+    expect(lists.nanCount).toBe(0);
+    expect(lists.finish()).toMatchObject({ length: 3, nullCount: 3 });
     const labels = new OutputColumnBuilder(planned(WHOLE, 'string'), 1);
     labels.write(tensor('string', [1], ['NaN']), 0, 1);
     expect(labels.nanCount).toBe(0);

@@ -1,5 +1,6 @@
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { escapePath } from 'tinyglobby';
 import { describe, expect, it } from 'vitest';
 import { findFiles } from '../../src/source/files.js';
 import { hiveTypes } from '../../src/source/hive.js';
@@ -67,6 +68,32 @@ describe('findFiles', () => {
     const folder = await folderWith("a[1]*?'q.parquet", 'a1.parquet', 'data.bin');
     expect(await relative(join(folder, "a[1]*?'q.parquet"))).toEqual(["a[1]*?'q.parquet"]);
     expect(await relative(join(folder, 'data.bin'))).toEqual(['data.bin']);
+  });
+
+  it.each(['a (x)', 'a [y]', 'a {z}', '!a', 'a+(b)'])(
+    'takes the folders before a wildcard literally, escaped or not: %s',
+    async (name) => {
+      const folder = await folderWith(`${name}/data/a.parquet`, `${name}/data/a[1].parquet`, `${name}/b.txt`);
+      const data = join(folder, name, 'data');
+      const escaped = join(folder, escapePath(name), 'data');
+      for (const path of [data, escaped]) {
+        expect(await relative(join(path, '*.parquet'))).toEqual(['a.parquet', 'a[1].parquet']);
+        expect(await relative(join(path, 'a[1].parquet'))).toEqual(['a[1].parquet']);
+        expect(await relative(join(dirname(path), '*'))).toEqual(['data/a.parquet', 'data/a[1].parquet']);
+        await expect(relative(join(path, 'none*'))).rejects.toMatchObject({
+          code: 'NO_INPUT',
+          message: `nothing matches ${data}/none*`,
+        });
+      }
+    },
+  );
+
+  it('takes what braces hold, slashes as well', async () => {
+    const folder = await folderWith('2025/12/a.parquet', '2026/a.parquet', '2024/a.parquet');
+    expect(await relative(join(folder, '{2025/12,2026}', '*.parquet'))).toEqual([
+      '2025/12/a.parquet',
+      '2026/a.parquet',
+    ]);
   });
 
   it('keeps the order of the paths that were given, and counts a file once', async () => {

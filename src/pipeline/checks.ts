@@ -144,7 +144,7 @@ function limitFindings(root: TreeNode): Finding[] {
     const min = entry(value, 'min')?.value;
     const max = entry(value, 'max')?.value;
     if (min?.kind !== 'scalar' || max?.kind !== 'scalar' || min.broken || max.broken) return [];
-    if (typeof min.value !== 'number' || typeof max.value !== 'number' || min.value <= max.value) return [];
+    if (typeof min.value !== 'number' || typeof max.value !== 'number' || !(min.value > max.value)) return [];
     const message = `\`min\` (${min.text}) is greater than \`max\` (${max.text}): no value of \`${key}\` would be valid`;
     return [{ message, hint: 'swap them', path: ['validate', 'rules', key, 'min'] }];
   });

@@ -5,6 +5,7 @@
  */
 import { DUCKDB_TYPES } from './elements.js';
 import type { ElementType, NumericRange } from './facts.js';
+import { writtenIdentifier } from './sql.js';
 import { columnType, type ColumnType } from './types.js';
 
 /** The cast of one feature, or why there is none. */
@@ -156,8 +157,11 @@ function refused(type: string, element: string, hint: string): Cast {
 }
 
 function timeHint(type: string, value: string): string {
-  return /^(DATE|TIME)/.test(type)
-    ? `say which number is meant, as in { name: …, sql: "epoch(${bare(value)}) / 86400" } for days since 1970`
+  const said = `say which number is meant, as in { name: …, sql: "epoch(${bare(value)})`;
+  if (/^(DATE|TIMESTAMP)/.test(type)) return `${said} / 86400" } for days since 1970`;
+  if (/^TIME\b/.test(type)) return `${said}" } for seconds since midnight`;
+  return type === 'INTERVAL'
+    ? `${said}" } for seconds`
     : `make a number of it with an expression: { name: …, sql: "…" }`;
 }
 
@@ -172,9 +176,9 @@ function typeOfChild(type: string): string {
 
 /** A quoted identifier, or an expression, as a person would write it inside a double-quoted YAML text. */
 function bare(value: string): string {
-  const name = /^"(.*)"$/.exec(value)?.[1];
-  if (name !== undefined && /^[A-Za-z_]\w*$/.test(name)) return name;
+  const name = /^"([^"]*)"$/.exec(value)?.[1];
   // The projection wraps each expression of a pipeline in TRY.
-  const written = value.startsWith('TRY(') ? value.slice('TRY('.length, -1) : value;
+  const expression = value.startsWith('TRY(') ? value.slice('TRY('.length, -1) : value;
+  const written = name === undefined ? expression : writtenIdentifier(name);
   return written.replaceAll('\\', '\\\\').replaceAll('"', '\\"');
 }

@@ -205,10 +205,10 @@ describe('hive folders', () => {
   it('are columns below a named folder, decoded, NULL by the name that stands for it', async () => {
     const folder = await folderWith(
       'k=out/region=a%2Fb%20c/dt=2026-01-01/x.parquet',
-      'k=out/region=__HIVE_DEFAULT_PARTITION__/dt=100%/y.parquet',
+      'k=out/region=__HIVE_DEFAULT_PARTITION__/dt=100%-%2F-%FF/y.parquet',
     );
     expect((await findFiles([join(folder, 'k=out')])).map(({ hive }) => hive)).toEqual([
-      { region: null, dt: '100%' },
+      { region: null, dt: '100%-/-%FF' },
       { region: 'a/b c', dt: '2026-01-01' },
     ]);
   });

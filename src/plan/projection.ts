@@ -315,7 +315,9 @@ function checkRule(
           ? 'name a text'
           : type === 'bool'
             ? 'name 1 for true or 0 for false'
-            : 'name a number, nan or invalid',
+            : floating
+              ? 'name a number, nan or invalid'
+              : 'name a number, or invalid',
       );
     } else if (typeof value === 'number' && !holds(type, value)) {
       report(

@@ -177,6 +177,29 @@ describe('a column that is not there', () => {
   });
 });
 
+describe('the columns that name folders', () => {
+  it('are plain values, of the source or of the model', async () => {
+    const lists = { score: 'score', all: { from: 'score', as: 'list' } };
+    const pairs = "{a: i} AS s, [i] AS l, ''::BLOB AS b";
+    await bench.parquet('data/a.parquet', select(`i AS id, i::FLOAT AS x, i::FLOAT AS y, ${pairs}`));
+    for (const [name, type] of [
+      ['s', 'STRUCT'],
+      ['l', 'BIGINT[]'],
+      ['b', 'BLOB'],
+      ['all', 'a list'],
+    ] as const) {
+      const error = await bench.failure({
+        ...parts,
+        outputs: lists,
+        sink: { mode: 'partition', partition_by: [name] },
+      });
+      expect(error.code).toBe('COLUMN_TYPE');
+      expect(error.message).toContain(`${name} is ${type}`);
+      await problemAt(error, name);
+    }
+  });
+});
+
 describe('names of new columns', () => {
   beforeEach(async () => {
     await bench.parquet('data/a.parquet', select('i AS id, i::FLOAT AS x, i::FLOAT AS y, i AS "Score"'));

@@ -65,7 +65,7 @@ export interface Pipeline {
   readonly version: 1;
   readonly name: string;
   readonly source: {
-    /** Absolute files, folders and globs, in the order of the file. */
+    /** Absolute files, folders and globs, in the order of the file. A folder that exists is no glob, whatever its name. */
     readonly paths: readonly string[];
     readonly key: readonly string[];
     readonly where?: string;

@@ -164,9 +164,8 @@ export function wrongType(column: Data, planned: string, name: string): Colonnad
  */
 export function numbersOf(column: Data, type: Exclude<ElementType, 'string'>, name: string): NumericData {
   const values: unknown = column.values;
-  if (!(values instanceof ARRAYS[type])) {
-    throw wrongType(column, type, name);
-  }
+  // Arrow packs its own bools into bits, in bytes as well.
+  if (!(values instanceof ARRAYS[type]) || DataType.isBool(column.type)) throw wrongType(column, type, name);
   return values;
 }
 

@@ -309,5 +309,9 @@ describe('the builder', () => {
     expect(() => builder.add(recordBatch([column(ARROW.float64, [1])]))).toThrow(
       'the column age arrived as Float64, not as float32',
     );
+    const bits = new BatchBuilder(shape({ type: 'bool' }, 2), [projected('bool', 'invalid', 'new')]);
+    expect(() => bits.add(recordBatch([arrow.vectorFromArray([true], new arrow.Bool()).data[0]!]))).toThrow(
+      'the column new arrived as Bool, not as bool',
+    );
   });
 });

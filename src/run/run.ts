@@ -11,6 +11,7 @@
  * Until step 5 nothing outside `<output>.colonnade/` is touched.
  */
 import { randomBytes } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { makeFolder } from '../commit/durable.js';
@@ -103,12 +104,19 @@ class Execution {
   readonly #id: string;
   readonly #options: RunOptions;
   readonly #emit: (event: RunEvent) => void;
+  /** Ends what is under way when a part of the run has failed. */
+  readonly #failed = new AbortController();
+  /** Aborted when the run has failed or is to stop, with what it is rejected with. */
+  readonly #signal: AbortSignal;
 
   constructor(plan: Plan, id: string, options: RunOptions, emit: (event: RunEvent) => void) {
     this.#plan = plan;
     this.#id = id;
     this.#options = options;
     this.#emit = emit;
+    this.#signal = AbortSignal.any([this.#failed.signal, ...(options.signal === undefined ? [] : [options.signal])]);
+    // Sink and workers listen, of which there may be many.
+    setMaxListeners(0, this.#signal);
 
     this.#hash = planHash(plan);
     this.#places = placesOf(plan.sink.path, this.#hash);
@@ -172,6 +180,7 @@ class Execution {
       output: staging.output,
       work: staging.work,
       metadata: this.#metadata(),
+      signal: this.#signal,
       database: () => (this.#database ??= this.#openDatabase()),
     });
     try {
@@ -184,6 +193,7 @@ class Execution {
         folder: staging.quarantine,
         scoresOf: (file) => this.#scoresOf(file),
         quarantinedOf: (file) => sum(this.#resultsOf(results, file), ({ counts }) => counts.quarantined),
+        signal: this.#signal,
         database: () => (this.#database ??= this.#openDatabase()),
         metadata: this.#metadata(),
       });
@@ -256,7 +266,7 @@ class Execution {
   /** Scores what is not scored yet; gives each file to the sink once all its shards are. */
   async #score(results: Map<number, ShardResult>, sink: Sink): Promise<Map<number, number | null>> {
     const plan = this.#plan;
-    const options = this.#options;
+    const signal = this.#signal;
     this.#emit({ type: 'phase', phase: 'scoring' });
     const meter = new Meter(
       plan.expected.rows,
@@ -269,16 +279,11 @@ class Execution {
     const written = new Map<number, number | null>();
     // One shard or file at a time goes to the sink, while the workers go on.
     let sinking = Promise.resolve();
-    let sinkFailure: Error | undefined;
-    const stop = new AbortController();
-    const signal = options.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, options.signal]);
     const inTurn = (work: () => Promise<void> | undefined): void => {
       sinking = sinking
         .then(() => (signal.aborted ? undefined : work()))
-        .catch((error: unknown) => {
-          sinkFailure ??= error instanceof Error ? error : new Error(String(error));
-          stop.abort(error);
-        });
+        // The first failure counts: what fails after it, or after an abort, does so because of that.
+        .catch((error: unknown) => this.#failed.abort(error));
     };
     /** Gives the sink what has become the next of a file. */
     const offer = (index: number): void => {
@@ -310,7 +315,7 @@ class Execution {
         {
           workers: this.#choice.workers,
           retries: plan.run.retries,
-          open: () => this.#openWorker(signal),
+          open: () => this.#openWorker(),
           onRows: report,
           onDone: (result) => {
             results.set(result.shard, result);
@@ -328,13 +333,10 @@ class Execution {
       );
     } catch (error) {
       // What waits for the sink is not needed any more.
-      stop.abort(error);
-      throw sinkFailure ?? error;
-    } finally {
-      await sinking;
+      this.#failed.abort(error);
     }
+    await sinking;
     this.#stopIfAborted();
-    if (sinkFailure !== undefined) throw sinkFailure;
     return written;
   }
 
@@ -348,11 +350,14 @@ class Execution {
       .map(({ index }) => shardFiles(this.#places.staging.shards, index).scores);
   }
 
-  #openWorker(signal: AbortSignal): Promise<ShardWorker> {
+  #openWorker(): Promise<ShardWorker> {
     const choice = this.#choice;
     // The model is the first worker's: another one, opened after a failure, opens its own.
     this.#choice = { workers: choice.workers };
-    return openWorker({ plan: this.#plan, planHash: this.#hash, staging: this.#places.staging, ...choice }, signal);
+    return openWorker(
+      { plan: this.#plan, planHash: this.#hash, staging: this.#places.staging, ...choice },
+      this.#signal,
+    );
   }
 
   #openDatabase(): Promise<Database> {
@@ -364,6 +369,7 @@ class Execution {
       spillDirectory: join(staging.spill, 'sink'),
       readable: [...plan.files.map(({ path }) => path), staging.root],
       writable: [staging.root],
+      signal: this.#signal,
     });
   }
 
@@ -391,7 +397,7 @@ class Execution {
   }
 
   #stopIfAborted(): void {
-    this.#options.signal?.throwIfAborted();
+    this.#signal.throwIfAborted();
   }
 
   #lap(phase: string): void {

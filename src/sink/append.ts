@@ -36,6 +36,8 @@ export class AppendSink implements Sink {
   }
 
   begin(): void {
+    // Whoever waits for the rest of a copy would wait long where it is large.
+    this.#context.signal.addEventListener('abort', () => void this.#stopCopies());
     // A failure is told by addFile, which waits for the same promise.
     this.#copyAhead().catch(() => undefined);
   }
@@ -77,13 +79,20 @@ export class AppendSink implements Sink {
   }
 
   async abort(): Promise<void> {
+    for (const splice of this.#splices.values()) await splice.close().catch(() => undefined);
+    await this.#stopCopies();
+  }
+
+  /** Begins no copy any more, and ends those under way. */
+  async #stopCopies(): Promise<void> {
     this.#aborted = true;
     this.#onRoom?.();
-    for (const splice of this.#splices.values()) await splice.close().catch(() => undefined);
-    for (const prepared of this.#prepared.values()) {
-      const { copy } = await prepared.catch(() => ({ copy: undefined }));
-      await copy?.abort();
-    }
+    await Promise.all(
+      [...this.#prepared.values()].map(async (prepared) => {
+        const { copy } = await prepared.catch(() => ({ copy: undefined }));
+        await copy?.abort().catch(() => undefined);
+      }),
+    );
   }
 
   async #copyAhead(): Promise<void> {
@@ -116,6 +125,7 @@ export class AppendSink implements Sink {
     const prefixBytes = await readFooterStart(file.path);
     const destination = join(this.#context.output, file.relativePath);
     await makeFolderOf(destination);
+    this.#context.signal.throwIfAborted();
     const copy = startCopy({ source: file.path, destination, bytes: prefixBytes });
     copy.copied.catch(() => undefined);
     return { prefixBytes, copy };

@@ -21,7 +21,9 @@ export interface SinkContext {
   readonly work: string;
   /** `colonnade.*` metadata of written files. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** Opens DuckDB for reading sources and staging, and writing into staging; called when it is needed. */
+  /** Aborted when the run ends before its output is complete. What is under way ends soon then; what it throws is not told. */
+  readonly signal: AbortSignal;
+  /** Opens DuckDB, whose statements end with `signal`, for reading sources and staging, and writing into staging; called when it is needed. */
   readonly database: () => Promise<Database>;
 }
 

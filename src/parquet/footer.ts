@@ -2,7 +2,7 @@
  * The footer of a Parquet file: read, checked and given as a typed view over its Thrift tree.
  *
  *     readFooter(path): Promise<Footer>                    throws ColonnadeError BAD_PARQUET, INPUT_GONE, IO_FAILED
- *     readFingerprint(path): Promise<Fingerprint>          the same, but for what only parsing would find
+ *     readFooterPlace(path): Promise<FooterPlace>          the same, but for what only parsing would find
  *     parseFooter(bytes, place): Footer                    the same from bytes in memory
  *     topLevelColumns(footer): readonly SchemaNode[]
  *     keyValue(footer, key): string | undefined
@@ -143,17 +143,12 @@ export async function readFooter(path: string): Promise<Footer> {
 }
 
 /**
- * Tells whether a file is the one that it was, without parsing its footer.
+ * Where the footer of a file lies, and what tells whether the file is the one that it was, without parsing the footer.
  *
  * @throws ColonnadeError as {@link readFooter}, but for what only parsing would find.
  */
-export async function readFingerprint(path: string): Promise<Fingerprint> {
-  return (await readFooterBytes(path)).place.fingerprint;
-}
-
-/** Where the footer of a file begins: all before it is data. @throws ColonnadeError as {@link readFingerprint} */
-export async function readFooterStart(path: string): Promise<number> {
-  return (await readFooterBytes(path)).place.start;
+export async function readFooterPlace(path: string): Promise<FooterPlace> {
+  return (await readFooterBytes(path)).place;
 }
 
 async function readFooterBytes(path: string): Promise<{ readonly bytes: Buffer; readonly place: FooterPlace }> {
@@ -218,7 +213,9 @@ async function readOpenFooter(
 /** Where the bytes of a footer come from. */
 export interface FooterPlace {
   readonly path: string;
+  /** Bytes of the file. */
   readonly size: number;
+  /** Offset of the footer's first byte: all before it is data, indexes and filters. */
   readonly start: number;
   readonly fingerprint: Fingerprint;
 }

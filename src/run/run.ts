@@ -184,7 +184,7 @@ class Execution {
       database: () => (this.#database ??= this.#openDatabase()),
     });
     try {
-      sink.begin();
+      sink.begin((error) => this.#failed.abort(error));
       const written = await this.#score(results, sink);
       this.#lap('score');
       this.#emit({ type: 'phase', phase: 'writing' });

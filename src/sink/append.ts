@@ -6,9 +6,8 @@
  */
 import { join } from 'node:path';
 import { startCopy, type StartedCopy } from '../parquet/copy.js';
-import { readFooterStart } from '../parquet/footer.js';
 import { Splice } from '../parquet/splice.js';
-import { readSameFooter } from '../parquet/unchanged.js';
+import { readSameFooter, readSameFooterStart } from '../parquet/unchanged.js';
 import type { PlannedFile } from '../plan/plan.js';
 import type { Sink, SinkContext, StagedFile } from './sink.js';
 import { makeFolderOf } from './write.js';
@@ -35,11 +34,12 @@ export class AppendSink implements Sink {
     this.#context = context;
   }
 
-  begin(): void {
+  begin(onFailure: (error: unknown) => void): void {
     // Whoever waits for the rest of a copy would wait long where it is large.
     this.#context.signal.addEventListener('abort', () => void this.#stopCopies());
-    // A failure is told by addFile, which waits for the same promise.
-    this.#copyAhead().catch(() => undefined);
+    this.#copyAhead().catch((error: unknown) => {
+      if (!this.#aborted) onFailure(error);
+    });
   }
 
   async addShard(file: PlannedFile, scores: string): Promise<void> {
@@ -122,7 +122,7 @@ export class AppendSink implements Sink {
   }
 
   async #start(file: PlannedFile): Promise<PreparedFile> {
-    const prefixBytes = await readFooterStart(file.path);
+    const prefixBytes = await readSameFooterStart(file);
     const destination = join(this.#context.output, file.relativePath);
     await makeFolderOf(destination);
     this.#context.signal.throwIfAborted();

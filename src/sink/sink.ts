@@ -33,8 +33,12 @@ export interface SinkContext {
  * of them, or of the run, `abort` is called and nothing else.
  */
 export interface Sink {
-  /** Starts what needs no scores and goes on beside the scoring. Returns at once. */
-  begin(): void;
+  /**
+   * Starts what needs no scores and goes on beside the scoring. Returns at once.
+   * @param onFailure called with the ColonnadeError of what goes on by itself, as soon as that fails: the run need not
+   *   score what cannot be written. Not called after an abort.
+   */
+  begin(onFailure: (error: unknown) => void): void;
   /**
    * Takes the scores of a shard ahead of `addFile`, beside the scoring: called once for each shard of a file, in their
    * order, as soon as it and those before it are there. A sink that can do nothing with a part of a file leaves it out.

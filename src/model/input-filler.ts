@@ -2,13 +2,13 @@
 import { DataType, type Data } from 'apache-arrow';
 import { ColonnadeError } from '../errors.js';
 import type { PlannedInput, ProjectedColumn } from '../plan/plan.js';
+import { isValid } from '../plan/validity.js';
 import { allocate, ARRAYS, firstValues, type NumericData } from './element-types.js';
 import type { Tensor, TensorData } from './engine.js';
 import {
   blockRows,
   gatherNumbers,
   gatherStrings,
-  isValid,
   missingValue,
   numbersOf,
   packFloats,

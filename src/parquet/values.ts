@@ -6,6 +6,7 @@
  *     values.indices(limit), values.pick(positions)          what a dictionary is made of
  */
 import { DataType, Precision, type Data, type Vector } from 'apache-arrow';
+import { isSet, isValid } from '../plan/validity.js';
 import type { PhysicalType } from './format.js';
 
 /** Least and greatest of some values, as PLAIN bytes. */
@@ -50,10 +51,6 @@ export function storedColumn(vector: Vector): StoredColumn | undefined {
       ? boolValues(parts, present)
       : numberValues(type, parts, present);
   return values === undefined ? undefined : { rows: vector.length, present, values };
-}
-
-function isValid({ nullBitmap, offset }: Data, row: number): boolean {
-  return nullBitmap.length === 0 || ((nullBitmap[(offset + row) >> 3]! >> ((offset + row) & 7)) & 1) === 1;
 }
 
 function presence(parts: readonly Data[], { length, nullCount }: Vector): Uint8Array {
@@ -115,7 +112,10 @@ function numberValues(
   // As they are, where nothing has to be left out, widened or put together.
   if (present === undefined && another === undefined && own instanceof Values)
     return new NumberValues(physical, own, unsigned);
-  const count = present === undefined ? parts.reduce((sum, { length }) => sum + length, 0) : countOnes(present);
+  const count =
+    present === undefined
+      ? parts.reduce((sum, { length }) => sum + length, 0)
+      : countPresent(present, 0, present.length);
   const values = new Values(count);
   let row = 0;
   let at = 0;
@@ -127,9 +127,10 @@ function numberValues(
   return new NumberValues(physical, values, unsigned);
 }
 
-function countOnes(flags: Uint8Array): number {
+/** Values among the rows `[from, to)` of {@link StoredColumn.present}. */
+export function countPresent(present: Uint8Array, from: number, to: number): number {
   let count = 0;
-  for (const flag of flags) count += flag;
+  for (let row = from; row < to; row += 1) count += present[row]!;
   return count;
 }
 
@@ -281,7 +282,7 @@ function boolValues(parts: readonly Data[], present: Uint8Array | undefined): St
   for (const { values, offset, length } of parts) {
     for (let i = 0; i < length; i += 1, row += 1) {
       if (present !== undefined && present[row] === 0) continue;
-      flags.push(((values as Uint8Array)[(offset + i) >> 3]! >> ((offset + i) & 7)) & 1);
+      flags.push(isSet(values as Uint8Array, offset + i) ? 1 : 0);
     }
   }
   return new BoolValues(Uint8Array.from(flags));

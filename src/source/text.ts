@@ -3,6 +3,7 @@
  * Source: DuckDB `src/include/duckdb/common/types/string_type.hpp`: 16 bytes, the length in the first four; up to 12
  * bytes of text follow in place, longer text as four bytes of prefix and a pointer.
  */
+import { isSet } from '../plan/validity.js';
 import { bytesAt } from './binding.js';
 
 const STRING_BYTES = 16;
@@ -31,7 +32,7 @@ export function utf8Values(strings: DataView, rows: number, valid: Uint8Array | 
   const offsets = new Int32Array(rows + 1);
   let total = 0;
   for (let row = 0; row < rows; row += 1) {
-    if (isValid(valid, row)) total += strings.getUint32(row * STRING_BYTES, true);
+    if (isSet(valid, row)) total += strings.getUint32(row * STRING_BYTES, true);
     offsets[row + 1] = total;
   }
   const bytes = new Uint8Array(total);
@@ -81,8 +82,4 @@ function copy(from: Uint8Array, start: number, to: Uint8Array, at: number, lengt
     return;
   }
   for (let i = 0; i < length; i += 1) to[at + i] = from[start + i]!;
-}
-
-function isValid(valid: Uint8Array | undefined, row: number): boolean {
-  return valid === undefined || (valid[row >> 3]! & (1 << (row & 7))) !== 0;
 }

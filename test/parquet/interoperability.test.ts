@@ -7,7 +7,7 @@ import { readFooter } from '../../src/parquet/footer.js';
 import { projectFile } from '../../src/parquet/project.js';
 import { spliceFile } from '../../src/parquet/splice.js';
 import { serializeThrift } from '../../src/parquet/thrift-compact.js';
-import { sameColumnChunks } from '../../src/parquet/verify.js';
+import { sameColumnChunks } from './same-chunks.js';
 import { describePython, python } from '../python.js';
 import { SCORE_COLUMNS, writeScores } from './scores-of.js';
 

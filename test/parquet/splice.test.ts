@@ -11,7 +11,7 @@ import { projectFile } from '../../src/parquet/project.js';
 import { ScoresWriter } from '../../src/parquet/scores.js';
 import { planSplice, Splice, spliceFile, type SpliceOptions } from '../../src/parquet/splice.js';
 import { THRIFT, ThriftList } from '../../src/parquet/thrift.js';
-import { sameColumnChunks } from '../../src/parquet/verify.js';
+import { sameColumnChunks } from './same-chunks.js';
 import { openWorkshop, type Workshop } from './duckdb.js';
 import { SCORE_COLUMNS, SCORE_FIELDS, scoreVector, writeScores } from './scores-of.js';
 

@@ -126,6 +126,23 @@ export class Execution {
     });
     if (results.size > 0) this.#emit({ type: 'resumed', rows: resumedRows, shards: results.size });
 
+    const manifest = await this.#stage(results, epoch);
+    // From here on the run is done, by itself or by the next one: it cannot be stopped any more.
+    await publish(this.#places, manifest);
+    this.#lap('publish');
+    const summary = this.#summary(manifest, resumedRows);
+    this.#emit({ type: 'finished', summary });
+    return summary;
+  }
+
+  /**
+   * Scores what is not scored yet, and makes the output in staging, whole, checked and synced.
+   * @param results of the shards that are done already, by shard.
+   * @returns the manifest of what is staged.
+   */
+  async #stage(results: Map<number, ShardResult>, epoch: Epoch): Promise<Manifest> {
+    const plan = this.#plan;
+    const { staging } = this.#places;
     const sink = openSink({
       plan,
       output: staging.output,
@@ -191,7 +208,7 @@ export class Execution {
       await epoch.check();
       this.#stopIfAborted();
       const all = [...results.values()];
-      const manifest: Manifest = {
+      return {
         format: 1,
         run_id: this.#id,
         plan_hash: this.#hash,
@@ -215,13 +232,10 @@ export class Execution {
         timings: { ...this.#timings },
         sink: plan.sink,
       };
-      await publish(this.#places, manifest);
-      this.#lap('publish');
-      const summary = this.#summary(manifest, resumedRows);
-      this.#emit({ type: 'finished', summary });
-      return summary;
     } catch (error) {
       await sink.abort().catch(() => undefined);
+      // What was stopped may say so in its own words.
+      this.#stopIfAborted();
       throw error;
     }
   }
@@ -292,6 +306,7 @@ export class Execution {
 
   #summary(manifest: Manifest, resumedRows: number): RunSummary {
     return summaryOf(manifest, {
+      output: this.#places.output,
       manifest: this.#places.manifest,
       quarantine: this.#places.quarantine,
       workers: this.#choice.workers,

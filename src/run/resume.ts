@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import type { Places } from '../commit/places.js';
 import { hashFile } from '../file-hash.js';
 import type { Plan } from '../plan/plan.js';
+import { systemError } from '../system-errors.js';
 import { shardFiles } from './shard-files.js';
 import type { ShardResult } from './shard-worker.js';
 
@@ -63,18 +64,22 @@ async function shardOfSize(plan: Plan, hash: string, folder: string, index: numb
  */
 export async function clearStaging(places: Places, fresh: boolean): Promise<void> {
   const { staging } = places;
-  const parent = dirname(staging.root);
-  for (const name of await entries(parent)) {
-    const root = join(parent, name);
-    if (root !== staging.root || fresh) await rm(root, { recursive: true, force: true });
+  try {
+    const parent = dirname(staging.root);
+    for (const name of await entries(parent)) {
+      const root = join(parent, name);
+      if (root !== staging.root || fresh) await rm(root, { recursive: true, force: true });
+    }
+    for (const name of await entries(staging.root)) {
+      const path = join(staging.root, name);
+      if (path !== staging.shards) await rm(path, { recursive: true, force: true });
+    }
+    // Drafts of processes that were killed: large ones would add up until a run is done.
+    for (const name of await entries(staging.shards))
+      if (name.endsWith('.tmp')) await rm(join(staging.shards, name), { force: true });
+  } catch (error) {
+    throw systemError(error, 'commit', 'clearing', dirname(staging.root));
   }
-  for (const name of await entries(staging.root)) {
-    const path = join(staging.root, name);
-    if (path !== staging.shards) await rm(path, { recursive: true, force: true });
-  }
-  // Drafts of processes that were killed: large ones would add up until a run is done.
-  for (const name of await entries(staging.shards))
-    if (name.endsWith('.tmp')) await rm(join(staging.shards, name), { force: true });
 }
 
 async function entries(folder: string): Promise<string[]> {

@@ -4,6 +4,8 @@ import type { RunSummary } from './events.js';
 
 /** What the manifest does not tell. */
 export interface SummaryContext {
+  /** Absolute path of the output folder: where it is now, which may not be where the manifest was made. */
+  readonly output: string;
   /** Absolute path of the manifest. */
   readonly manifest: string;
   /** Absolute path of the folder with the quarantined rows. */
@@ -23,7 +25,7 @@ export function summaryOf(manifest: Manifest, context: SummaryContext): RunSumma
     status: 'done',
     run_id: manifest.run_id,
     pipeline: manifest.pipeline.name,
-    output: manifest.output,
+    output: context.output,
     manifest: context.manifest,
     ...(manifest.quarantine.length === 0 ? {} : { quarantine: context.quarantine }),
     rows: ledger.rows,

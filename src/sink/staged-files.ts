@@ -1,8 +1,9 @@
 /** Lists what DuckDB has written below a folder. */
-import { readdir, stat } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { hashFile } from '../file-hash.js';
 import { readFooter } from '../parquet/footer.js';
+import { systemError } from '../system-errors.js';
 import type { StagedFile } from './sink.js';
 
 /**
@@ -20,10 +21,10 @@ export async function stagedFiles(folder: string, signal: AbortSignal): Promise<
 
 /** One file, with rows, size and hash. @param signal ends it, with its reason. */
 export async function stagedFile(folder: string, path: string, signal: AbortSignal): Promise<StagedFile> {
-  return {
-    path: relative(folder, path).split(sep).join('/'),
-    rows: (await readFooter(path)).rows,
-    bytes: (await stat(path)).size,
-    sha256: await hashFile(path, signal),
-  };
+  const { rows, size } = await readFooter(path);
+  const sha256 = await hashFile(path, signal).catch((error: unknown) => {
+    signal.throwIfAborted();
+    throw systemError(error, 'sink', 'reading', path);
+  });
+  return { path: relative(folder, path).split(sep).join('/'), rows, bytes: size, sha256 };
 }

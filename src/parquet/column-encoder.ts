@@ -25,10 +25,11 @@ import {
   STATISTICS,
 } from './format.js';
 import { bitWidth, encodeHybrid, encodeRun } from './hybrid.js';
+import { MOST_DISTINCT } from './number-values.js';
 import { compressSnappy, snappyBound } from './snappy.js';
+import { countPresent, type Bounds, type StoredColumn, type StoredValues } from './stored-values.js';
 import { THRIFT, ThriftList, thriftStruct, thriftText, type ThriftStruct } from './thrift.js';
 import { serializeThrift } from './thrift-compact.js';
-import { countPresent, MOST_DISTINCT, type Bounds, type StoredColumn, type StoredValues } from './values.js';
 
 /** Codecs that pages are compressed with here. */
 export type PageCompression = 'none' | 'snappy' | 'gzip';

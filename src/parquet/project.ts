@@ -15,7 +15,7 @@ import { Appender, openForReading } from './blocks.js';
 import { columnChunk, moveColumn, rowGroup, serializeFooter } from './chunks.js';
 import { COLUMN, ELEMENT, FILE, KEY_VALUE, MAGIC } from './format.js';
 import type { ByteRange, ColumnChunk, Footer } from './footer.js';
-import { appendChunk, openScores, pickColumns, withoutBounds, type ScoresGroup } from './splice.js';
+import { appendChunk, openScores, pickColumns, withoutBounds, type ScoresGroup } from './score-chunks.js';
 import type { SchemaNode } from './schema.js';
 import { keyValueStruct, readScoresFile, type ScoresColumn, type ScoresFile } from './scores.js';
 import type { ThriftStruct } from './thrift.js';

@@ -1,7 +1,8 @@
 /** Whether a file is still the one that it was. */
 import { ColonnadeError } from '../errors.js';
 import type { Fingerprint } from '../plan/facts.js';
-import { readFooter, readFooterPlace, type Footer } from './footer.js';
+import { readFooter, type Footer } from './footer.js';
+import { readFooterPlace } from './footer-bytes.js';
 
 /** A file, and what it was when the run was planned. */
 interface KnownFile {

@@ -9,6 +9,7 @@ import { DataType, type Data } from 'apache-arrow';
 import { ColonnadeError } from '../errors.js';
 import { ARRAYS, type NumericData } from '../plan/elements.js';
 import type { ElementType } from '../plan/facts.js';
+import { isValid } from '../plan/validity.js';
 import type { TensorData } from './engine.js';
 
 /** Where values go: `data[start + i * stride]` for the i-th row. */
@@ -140,13 +141,6 @@ function replacementFor(data: TensorData, replacement: Replacement): number | st
 /** The error for a NULL that nothing replaces: validation should have set its row apart. */
 export function missingValue(name: string): ColonnadeError {
   return new ColonnadeError('INTERNAL', `a row with NULL in ${name} was given to the model`, { phase: 'model' });
-}
-
-/** True unless the value at `index` is NULL. */
-export function isValid({ nullBitmap, offset }: Pick<Data, 'nullBitmap' | 'offset'>, index: number): boolean {
-  if (nullBitmap.length === 0) return true;
-  const bit = offset + index;
-  return (((nullBitmap[bit >> 3] as number) >> (bit & 7)) & 1) === 1;
 }
 
 /** The error for a column that is not of the planned type. */

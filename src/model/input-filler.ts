@@ -4,13 +4,13 @@ import { ColonnadeError } from '../errors.js';
 import { ARRAYS, type NumericData } from '../plan/elements.js';
 import type { ElementType } from '../plan/facts.js';
 import type { PlannedInput, ProjectedColumn } from '../plan/plan.js';
+import { isValid } from '../plan/validity.js';
 import { allocate, firstValues } from './element-types.js';
 import type { Tensor, TensorData } from './engine.js';
 import {
   blockRows,
   gatherNumbers,
   gatherStrings,
-  isValid,
   missingValue,
   numbersOf,
   packFloats,

@@ -7,6 +7,7 @@ import { ColonnadeError } from '../errors.js';
 import { arrowElement, arrowList } from '../plan/arrow-types.js';
 import { ARRAYS, DUCKDB_TYPES, type NumericData } from '../plan/elements.js';
 import type { ProjectedColumn } from '../plan/plan.js';
+import { isSet } from '../plan/validity.js';
 import { duckdbBinding, type DuckDBBinding, type RawChunk, type RawVector, type Type } from './binding.js';
 import { utf8Values } from './text.js';
 
@@ -163,7 +164,7 @@ function listOffsets(entries: Uint32Array, rows: number, valid: Uint8Array | und
   const offsets = new Int32Array(rows + 1);
   let end = -1;
   for (let row = 0; row < rows; row += 1) {
-    const length = isValid(valid, row) ? entries[row * 4 + 2]! : 0;
+    const length = isSet(valid, row) ? entries[row * 4 + 2]! : 0;
     if (length === 0) continue;
     const start = entries[row * 4]!;
     if (end === -1) end = start;
@@ -174,7 +175,7 @@ function listOffsets(entries: Uint32Array, rows: number, valid: Uint8Array | und
   let at = end === -1 ? 0 : end - totalLength(entries, rows, valid);
   offsets[0] = at;
   for (let row = 0; row < rows; row += 1) {
-    if (isValid(valid, row)) at += entries[row * 4 + 2]!;
+    if (isSet(valid, row)) at += entries[row * 4 + 2]!;
     offsets[row + 1] = at;
   }
   return offsets;
@@ -182,7 +183,7 @@ function listOffsets(entries: Uint32Array, rows: number, valid: Uint8Array | und
 
 function totalLength(entries: Uint32Array, rows: number, valid: Uint8Array | undefined): number {
   let total = 0;
-  for (let row = 0; row < rows; row += 1) if (isValid(valid, row)) total += entries[row * 4 + 2]!;
+  for (let row = 0; row < rows; row += 1) if (isSet(valid, row)) total += entries[row * 4 + 2]!;
   return total;
 }
 
@@ -203,10 +204,10 @@ function gatherLists(
   let nullCount = 0;
   for (let row = 0; row < rows; row += 1) {
     const start = entries[row * 4]!;
-    const length = isValid(valid, row) ? entries[row * 4 + 2]! : 0;
+    const length = isSet(valid, row) ? entries[row * 4 + 2]! : 0;
     values.set(items.subarray(start, start + length) as never, at);
     for (let i = 0; childValid !== undefined && i < length; i += 1) {
-      if (isValid(childValid, start + i)) bitmap[(at + i) >> 3]! |= 1 << ((at + i) & 7);
+      if (isSet(childValid, start + i)) bitmap[(at + i) >> 3]! |= 1 << ((at + i) & 7);
       else nullCount += 1;
     }
     at += length;
@@ -248,7 +249,3 @@ const ALL_VALID: Validity = { bitmap: NO_BITMAP, nullCount: 0 };
 
 /** Set bits of every byte. */
 const BITS = Uint8Array.from({ length: 256 }, (_, byte) => byte.toString(2).replaceAll('0', '').length);
-
-function isValid(valid: Uint8Array | undefined, row: number): boolean {
-  return valid === undefined || (valid[row >> 3]! & (1 << (row & 7))) !== 0;
-}

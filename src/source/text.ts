@@ -4,6 +4,7 @@
  * bytes of text follow in place, longer text as four bytes of prefix and a pointer.
  */
 import { ColonnadeError } from '../errors.js';
+import { isSet } from '../plan/validity.js';
 import { bytesAt } from './binding.js';
 
 const STRING_BYTES = 16;
@@ -36,7 +37,7 @@ export function utf8Values(strings: DataView, rows: number, valid: Uint8Array | 
   const offsets = new Int32Array(rows + 1);
   let total = 0;
   for (let row = 0; row < rows; row += 1) {
-    if (isValid(valid, row)) total += strings.getUint32(row * STRING_BYTES, true);
+    if (isSet(valid, row)) total += strings.getUint32(row * STRING_BYTES, true);
     offsets[row + 1] = total;
   }
   if (total > MOST_BYTES) {
@@ -92,8 +93,4 @@ function copy(from: Uint8Array, start: number, to: Uint8Array, at: number, lengt
     return;
   }
   for (let i = 0; i < length; i += 1) to[at + i] = from[start + i]!;
-}
-
-function isValid(valid: Uint8Array | undefined, row: number): boolean {
-  return valid === undefined || (valid[row >> 3]! & (1 << (row & 7))) !== 0;
 }

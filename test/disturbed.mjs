@@ -3,7 +3,8 @@
  * a test needs no luck with time. `DISTURB` says how, as JSON; without it nothing happens.
  *
  *     who     'main' | 'worker'
- *     at      'start'; 'rows', in the middle of a shard; or n, the n-th call that changes files
+ *     at      'start'; 'rows', in the middle of a shard; 'written', as soon as there is a file below the folder `below`
+ *             whose path `from` finds, whoever has made it; or n, the n-th call that changes files
  *     from    with n: a regular expression; calls are counted from the first path on that it finds. By default
  *             from the first beside the output on
  *     when    'before' | 'after' that call
@@ -12,13 +13,14 @@
  *     once    a file that is made by the first process that is disturbed; the others are spared
  *     pids    a folder in which every worker process leaves its id
  */
-import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { atChange } from './killed-at.mjs';
 
 const {
   who,
   at,
+  below,
   from = '\\.colonnade',
   when,
   signals,
@@ -31,6 +33,7 @@ if (isWorker && pids !== undefined) writeFileSync(join(pids, String(process.pid)
 if (who === (isWorker ? 'worker' : 'main')) {
   if (at === 'start') disturb();
   else if (at === 'rows') atRows(disturb);
+  else if (at === 'written') onceWritten(disturb);
   else atChange(at, when, disturb, { counts: (path) => new RegExp(from).test(path), writes: true });
 }
 
@@ -51,6 +54,22 @@ function isFirst(file) {
   } catch {
     return false;
   }
+}
+
+/** DuckDB makes files without a call that could be counted. */
+function onceWritten(act) {
+  const looking = setInterval(() => {
+    let paths = [];
+    try {
+      paths = readdirSync(below, { recursive: true });
+    } catch {
+      // The folder is not there yet.
+    }
+    if (!paths.some((path) => new RegExp(from).test(path))) return;
+    clearInterval(looking);
+    act();
+  }, 2);
+  looking.unref();
 }
 
 /** When a worker tells for the second time how many rows of a shard are done: some are, and others are not. */

@@ -93,13 +93,14 @@ async function dispatch(argv: readonly string[], terminal: Terminal): Promise<nu
  * @returns the exit status.
  */
 function reportError(thrown: unknown, argv: readonly string[], terminal: Terminal): number {
+  const flags = flagsOf(argv);
   const error = thrown instanceof ColonnadeError ? thrown : internalError(thrown);
-  if (argv.some((argument) => /^--json(=true)?$/.test(argument)))
+  if (flags.some((argument) => /^--json(=true)?$/.test(argument)))
     terminal.stdout.write(`${toJson({ status: 'failed', error: error.toJSON() })}\n`);
-  const json = valueOf(argv, 'log-format') === 'json';
+  const json = valueOf(flags, 'log-format') === 'json';
   writeError(error, json ? 'json' : 'pretty', terminal);
   const stack = stackOf(thrown);
-  if (!json && stack !== undefined && ['debug', 'trace'].includes(valueOf(argv, 'log-level') ?? '')) {
+  if (!json && stack !== undefined && ['debug', 'trace'].includes(valueOf(flags, 'log-level') ?? '')) {
     terminal.stderr.write(`\n${stack}\n`);
   }
   return error.exitCode;
@@ -119,6 +120,12 @@ function stackOf(thrown: unknown): string | undefined {
   if (!(thrown instanceof Error)) return undefined;
   const cause = stackOf(thrown.cause);
   return `${thrown.stack ?? thrown.message}${cause === undefined ? '' : `\ncaused by ${cause}`}`;
+}
+
+/** The arguments before `--`: what follows are names of files. */
+function flagsOf(argv: readonly string[]): readonly string[] {
+  const end = argv.indexOf('--');
+  return end === -1 ? argv : argv.slice(0, end);
 }
 
 /** The value of an output flag as it stands in the arguments; they may not have been understood. */

@@ -34,7 +34,8 @@ export class TextOutput {
 
   /** Width of a line; a fixed one where no terminal tells. */
   get columns(): number {
-    return this.interactive ? this.stream.columns : DEFAULT_COLUMNS;
+    // Terminals that nobody has told their size, in containers for one, have 0 columns.
+    return this.interactive && this.stream.columns > 0 ? this.stream.columns : DEFAULT_COLUMNS;
   }
 
   write(text: string): void {

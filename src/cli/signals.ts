@@ -36,7 +36,11 @@ export function abortOnSignals(process: Pick<NodeJS.Process, 'on'>, effects: Sig
  * behind and knows of no signal.
  */
 export async function unlessAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
-  signal.throwIfAborted();
+  if (signal.aborted) {
+    // Nobody waits for it any more: it must not be reported as unhandled.
+    promise.catch(() => undefined);
+    throw signal.reason;
+  }
   let abandon: (() => void) | undefined;
   const aborted = new Promise<never>((_resolve, reject) => {
     abandon = () => {

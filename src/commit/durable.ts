@@ -34,7 +34,7 @@ export async function writeWhole(path: string, text: string, { sync = true } = {
     await rename(temporary, path);
     if (sync) await syncFolder(dirname(path));
   } catch (error) {
-    await rm(temporary, { force: true });
+    await rm(temporary, { force: true }).catch(() => undefined);
     throw systemError(error, 'commit', 'writing', path);
   }
 }

@@ -70,6 +70,10 @@ export async function takeEpoch(folder: string, output: string, run: string): Pr
       const other = await readOwner(folder, now);
       throw conflict(output, other);
     },
+    // Looking and writing are two steps, and nobody comes between them: as long as this process is alive and has not
+    // released the epoch, no other run takes a higher one. Where one did all the same (by a clean-up by hand, or from a
+    // machine whose name was changed), the file that is written here has a lower number than its own, which counts for
+    // nothing and is removed by the next.
     release: async () => {
       if ((await highestEpoch(folder)) === number)
         await writeWhole(join(folder, `${number}.json`), JSON.stringify({ ...owner, released: true }));
@@ -96,18 +100,33 @@ async function claim(folder: string, number: number, owner: Owner, output: strin
   }
 }
 
+/** 0 where there is none. */
 async function highestEpoch(folder: string): Promise<number> {
-  const numbers = (await readdir(folder))
-    .map((name) => /^(\d+)\.json$/.exec(name)?.[1])
-    .filter((text) => text !== undefined);
+  const names = await readdir(folder).catch((error: unknown) => {
+    throw systemError(error, 'commit', 'reading', folder);
+  });
+  const numbers = names.map((name) => /^(\d+)\.json$/.exec(name)?.[1]).filter((text) => text !== undefined);
   return Math.max(0, ...numbers.map(Number));
 }
 
+/**
+ * Who holds an epoch. Undefined where its file is gone meanwhile, because a higher epoch has replaced it, and where it is
+ * damaged: it is made whole, but not synced, so that its machine went down, and its owner with it.
+ * @throws ColonnadeError where the file cannot be read: its owner may well be alive.
+ */
 async function readOwner(folder: string, number: number): Promise<Owner | undefined> {
+  const path = join(folder, `${number}.json`);
+  let text: string;
   try {
-    return JSON.parse(await readFile(join(folder, `${number}.json`), 'utf8')) as Owner;
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw systemError(error, 'commit', 'reading', path);
+  }
+  try {
+    const owner = JSON.parse(text) as Owner | null;
+    return typeof owner?.host === 'string' && typeof owner.pid === 'number' ? owner : undefined;
   } catch {
-    // Gone meanwhile, because a higher epoch has replaced it.
     return undefined;
   }
 }

@@ -47,10 +47,27 @@ export async function writeManifest(path: string, manifest: Manifest): Promise<v
   await writeWhole(path, `${JSON.stringify(manifest, null, 2)}\n`);
 }
 
+/**
+ * Reads a manifest from its text. Manifests are written whole by this program; what is looked at is only what another
+ * file of that name, or an edited one, would lack.
+ * @throws Error where it is none.
+ */
+export function parseManifest(text: string): Manifest {
+  const value: unknown = JSON.parse(text);
+  const { format, plan_hash: hash, outputs, quarantine, ledger, sink } = (value ?? {}) as Record<string, unknown>;
+  const isWhole =
+    format === 1 &&
+    typeof hash === 'string' &&
+    [outputs, quarantine].every((files) => Array.isArray(files)) &&
+    [ledger, sink].every((part) => typeof part === 'object' && part !== null);
+  if (!isWhole) throw new Error('it is no manifest of a run');
+  return value as Manifest;
+}
+
 /** The manifest at `path`; undefined where there is none that can be read. */
 export async function readManifest(path: string): Promise<Manifest | undefined> {
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as Manifest;
+    return parseManifest(await readFile(path, 'utf8'));
   } catch {
     return undefined;
   }

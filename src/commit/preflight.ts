@@ -1,6 +1,6 @@
 /** What can be known to be wrong with an output before any work is done for it. */
 import { access, constants, lstat, readdir, readlink, realpath, stat } from 'node:fs/promises';
-import { dirname, join, relative, resolve, sep } from 'node:path';
+import { dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { ColonnadeError } from '../errors.js';
 import type { Plan } from '../plan/plan.js';
 import { systemError } from '../system-errors.js';
@@ -132,7 +132,8 @@ async function refuseOverlap(plan: Plan, places: Places): Promise<void> {
 
 function isInside(path: string, folder: string): boolean {
   const from = relative(folder, path);
-  return from === '' || (!from.startsWith(`..${sep}`) && from !== '..' && !from.startsWith(sep));
+  // From one drive of Windows to another there is no relative path.
+  return from === '' || (!from.startsWith(`..${sep}`) && from !== '..' && !isAbsolute(from));
 }
 
 /** The path with links resolved, as far as it exists. */

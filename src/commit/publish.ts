@@ -18,7 +18,7 @@ import { dirname } from 'node:path';
 import { ColonnadeError } from '../errors.js';
 import { systemError } from '../system-errors.js';
 import { makeFolder, sweepDrafts, syncFolder, writeWhole } from './durable.js';
-import { writeManifest, type Manifest } from './manifest.js';
+import { parseManifest, writeManifest, type Manifest } from './manifest.js';
 import { placesOf, type Places } from './places.js';
 
 /** Publishes what is staged. */
@@ -66,7 +66,7 @@ export async function recover(places: Places): Promise<Manifest | undefined> {
 /** The journal is written whole: what cannot be read was damaged by another hand. */
 function parseJournal(text: string, path: string): Manifest {
   try {
-    return JSON.parse(text) as Manifest;
+    return parseManifest(text);
   } catch (error) {
     throw new ColonnadeError('IO_FAILED', `${path}: the journal of a run that died while publishing cannot be read`, {
       phase: 'commit',
@@ -80,6 +80,7 @@ async function finishPublishing(places: Places, manifest: Manifest): Promise<voi
   const { staging } = places;
   try {
     if (await exists(staging.output)) await showOutput(places, manifest);
+    else if (!(await exists(places.output))) throw nothingToShow(places, manifest);
     if (await exists(places.quarantine)) {
       const isNew = manifest.quarantine.length > 0 && !(await exists(staging.quarantine));
       if (!isNew) {
@@ -111,6 +112,8 @@ async function showOutput(places: Places, manifest: Manifest): Promise<void> {
   } catch (error) {
     if (!(await exists(output)) && (await exists(staging.previous))) await rename(staging.previous, output);
     await rm(places.journal, { force: true });
+    // Before what is staged goes: a journal without it could not be gone on from.
+    await syncFolder(places.state);
     const { code } = error as NodeJS.ErrnoException;
     if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error;
     throw new ColonnadeError('OUTPUT_EXISTS', `${output} has come to be while the run was at work`, {
@@ -122,11 +125,22 @@ async function showOutput(places: Places, manifest: Manifest): Promise<void> {
   await syncFolder(dirname(output));
 }
 
+function nothingToShow({ output, journal }: Places, { run_id }: Manifest): ColonnadeError {
+  return new ColonnadeError(
+    'IO_FAILED',
+    `${output}: run ${run_id} had died while publishing it, and neither the output nor what was staged for it is there any more`,
+    { phase: 'commit', hint: `remove ${journal}, then run it again` },
+  );
+}
+
+/** False for what is not there alone: what cannot be looked at must not be taken for published already. */
 async function exists(path: string): Promise<boolean> {
   try {
     await stat(path);
     return true;
-  } catch {
-    return false;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return false;
+    throw systemError(error, 'commit', 'looking for', path);
   }
 }

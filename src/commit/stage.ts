@@ -18,7 +18,10 @@ export async function writeSuccess(folder: string): Promise<void> {
  * from the cache though the next sync says nothing (fsync(2), "Errors").
  */
 export async function syncTree(folder: string): Promise<void> {
-  for (const entry of await readdir(folder, { withFileTypes: true })) {
+  const entries = await readdir(folder, { withFileTypes: true }).catch((error: unknown) => {
+    throw systemError(error, 'commit', 'syncing', folder);
+  });
+  for (const entry of entries) {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) await syncTree(path);
     else await sync(path);

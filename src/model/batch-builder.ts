@@ -48,11 +48,6 @@ export class BatchBuilder {
     return this.#rows;
   }
 
-  /** Rows that still fit. */
-  get room(): number {
-    return this.#shape.batchSize - this.#rows;
-  }
-
   /**
    * Adds rows, already validated. NULL (and NaN in a float column) becomes what the column's rule puts in its place.
    *
@@ -64,8 +59,9 @@ export class BatchBuilder {
   add(batch: RecordBatch, keep?: Uint32Array): void {
     const count = keep?.length ?? batch.numRows;
     if (count === 0) return;
-    if (count > this.room) {
-      throw new ColonnadeError('INTERNAL', `${count} rows do not fit into a batch with room for ${this.room}`, {
+    const room = this.#shape.batchSize - this.#rows;
+    if (count > room) {
+      throw new ColonnadeError('INTERNAL', `${count} rows do not fit into a batch with room for ${room}`, {
         phase: 'model',
       });
     }
@@ -85,17 +81,12 @@ export class BatchBuilder {
     if (rows === 0) throw new ColonnadeError('INTERNAL', 'a batch without rows was asked for', { phase: 'model' });
     const paddedRows = this.#shape.fixedBatch ? this.#shape.batchSize : rows;
     const feeds = new Map(this.#fillers.map((filler) => [filler.name, filler.tensor(rows, paddedRows)]));
-    this.reset();
+    this.#rows = 0;
     return { rows, paddedRows, feeds };
   }
 
   /** Copies what was only looked at until now: the record batches that were added may lose their memory afterwards. */
   own(): void {
     if (this.#rows > 0) for (const filler of this.#fillers) filler.own();
-  }
-
-  /** Forgets the rows added since the last `take`. */
-  reset(): void {
-    this.#rows = 0;
   }
 }

@@ -1,4 +1,5 @@
 /** Element types of ONNX beside those of the program, and the arrays that hold them. */
+import { ARRAYS, type NumericData } from '../plan/elements.js';
 import type { ElementType } from '../plan/facts.js';
 import type { TensorData } from './engine.js';
 import { TensorProto_DataType as OnnxType } from './onnx_pb.js';
@@ -31,24 +32,6 @@ export function elementTypeOf(onnxType: number): ElementType | undefined {
 export function onnxTypeName(onnxType: number): string {
   return NAMES.get(onnxType) ?? `type ${onnxType}`;
 }
-
-/** Array constructors by element type; `string` has none. */
-export const ARRAYS = {
-  float32: Float32Array,
-  float64: Float64Array,
-  int8: Int8Array,
-  uint8: Uint8Array,
-  int16: Int16Array,
-  uint16: Uint16Array,
-  int32: Int32Array,
-  uint32: Uint32Array,
-  int64: BigInt64Array,
-  uint64: BigUint64Array,
-  bool: Uint8Array,
-} as const;
-
-/** Array of a numeric tensor. */
-export type NumericData = Exclude<TensorData, string[]>;
 
 /** A zeroed array for `length` values; strings start out empty. */
 export function allocate(type: 'string', length: number): string[];

@@ -3,21 +3,11 @@
  * model for a batch of rows: ONNX Runtime does it for any graph (`session.ts`); a faster one for a kind of model only
  * has to keep this protocol.
  */
+import type { NumericData } from '../plan/elements.js';
 import type { ElementType, ModelSignature } from '../plan/facts.js';
 
 /** Values of a tensor, row-major. Bools are bytes of 0 and 1; strings are JavaScript strings. */
-export type TensorData =
-  | Float32Array
-  | Float64Array
-  | Int8Array
-  | Uint8Array
-  | Int16Array
-  | Uint16Array
-  | Int32Array
-  | Uint32Array
-  | BigInt64Array
-  | BigUint64Array
-  | string[];
+export type TensorData = NumericData | string[];
 
 /** A tensor that enters or leaves a model. `data.length` is the product of `dims`. */
 export interface Tensor {

@@ -2,13 +2,14 @@
  * Copies values of Arrow columns to where a tensor wants them. The target may be strided: one column of a row-major
  * matrix is every `width`-th value.
  *
- * Arrow's JavaScript `Data` slices fixed-width values and offsets when it is sliced, but not validity bitmaps and bits:
- * those are read from `offset` on.
+ * Arrow's JavaScript `Data` slices fixed-width values and offsets when it is sliced, but not validity bitmaps: those are
+ * read from `offset` on.
  */
-import { DataType, type Data, type Vector } from 'apache-arrow';
+import { DataType, type Data } from 'apache-arrow';
 import { ColonnadeError } from '../errors.js';
+import { ARRAYS, type NumericData } from '../plan/elements.js';
 import type { ElementType } from '../plan/facts.js';
-import { ARRAYS, type NumericData } from './element-types.js';
+import { isValid } from '../plan/validity.js';
 import type { TensorData } from './engine.js';
 
 /** Where values go: `data[start + i * stride]` for the i-th row. */
@@ -142,13 +143,6 @@ export function missingValue(name: string): ColonnadeError {
   return new ColonnadeError('INTERNAL', `a row with NULL in ${name} was given to the model`, { phase: 'model' });
 }
 
-/** True unless the value at `index` is NULL. */
-export function isValid({ nullBitmap, offset }: Pick<Data, 'nullBitmap' | 'offset'>, index: number): boolean {
-  if (nullBitmap.length === 0) return true;
-  const bit = offset + index;
-  return (((nullBitmap[bit >> 3] as number) >> (bit & 7)) & 1) === 1;
-}
-
 /** The error for a column that is not of the planned type. */
 export function wrongType(column: Data, planned: string, name: string): ColonnadeError {
   const found = (column.type as { toString(): string }).toString();
@@ -158,29 +152,16 @@ export function wrongType(column: Data, planned: string, name: string): Colonnad
 }
 
 /**
- * The values of a column as the array of an element type; its own memory, except that packed bits are unpacked.
+ * The values of a column as the array of an element type: its own memory, bools as bytes.
  *
  * @throws ColonnadeError `INTERNAL` when the column has another type than was planned
  */
 export function numbersOf(column: Data, type: Exclude<ElementType, 'string'>, name: string): NumericData {
-  if (DataType.isBool(column.type) && type === 'bool') return unpackBits(column);
   const values: unknown = column.values;
-  if (!(values instanceof ARRAYS[type])) {
-    throw wrongType(column, type, name);
-  }
+  // Arrow packs its own bools into bits, in bytes as well.
+  if (!(values instanceof ARRAYS[type]) || DataType.isBool(column.type)) throw wrongType(column, type, name);
   return values;
 }
-
-function unpackBits(column: Data): Uint8Array {
-  const { offset, length } = column;
-  const values = column.values as Uint8Array;
-  const bytes = new Uint8Array(length);
-  for (let i = 0; i < length; i++) bytes[i] = ((values[(offset + i) >> 3] as number) >> ((offset + i) & 7)) & 1;
-  return bytes;
-}
-
-/** Dictionaries that have been decoded: batches may share theirs. */
-const decoded = new WeakMap<Vector, readonly string[]>();
 
 /**
  * Copies texts; NULL becomes the empty text, for {@link replaceMissing} to see to.
@@ -194,32 +175,14 @@ export function gatherStrings(
   count: number,
   name: string,
 ): void {
+  if (!DataType.isUtf8(column.type)) throw wrongType(column, 'string', name);
   const { data, start, stride } = target;
   const texts = data as string[];
-  const read = stringReader(column, name);
+  const bytes = column.values as Uint8Array;
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const offsets = column.valueOffsets as Int32Array;
   for (let i = 0, at = start; i < count; i++, at += stride) {
     const row = keep === undefined ? i : (keep[i] as number);
-    texts[at] = isValid(column, row) ? read(row) : '';
+    texts[at] = isValid(column, row) ? buffer.toString('utf8', offsets[row], offsets[row + 1]) : '';
   }
-}
-
-function stringReader(column: Data, name: string): (index: number) => string {
-  if (DataType.isUtf8(column.type) || DataType.isLargeUtf8(column.type)) {
-    const bytes = column.values as Uint8Array;
-    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const offsets = column.valueOffsets as Int32Array | BigInt64Array;
-    return (index) => buffer.toString('utf8', Number(offsets[index]), Number(offsets[index + 1]));
-  }
-  if (DataType.isDictionary(column.type) && column.dictionary !== undefined) {
-    const { dictionary } = column;
-    const indices = column.values as Int32Array;
-    let texts = decoded.get(dictionary);
-    if (texts === undefined) {
-      texts = Array.from(dictionary, (text: unknown) => (typeof text === 'string' ? text : ''));
-      decoded.set(dictionary, texts);
-    }
-    const all = texts;
-    return (index) => all[indices[index] as number] ?? '';
-  }
-  throw wrongType(column, 'string', name);
 }

@@ -1,14 +1,16 @@
 /** Gathers the rows of one model input from Arrow columns: one class a layout. */
 import { DataType, type Data } from 'apache-arrow';
 import { ColonnadeError } from '../errors.js';
+import { ARRAYS, type NumericData } from '../plan/elements.js';
+import type { ElementType } from '../plan/facts.js';
 import type { PlannedInput, ProjectedColumn } from '../plan/plan.js';
-import { allocate, ARRAYS, firstValues, type NumericData } from './element-types.js';
+import { isValid } from '../plan/validity.js';
+import { allocate, firstValues } from './element-types.js';
 import type { Tensor, TensorData } from './engine.js';
 import {
   blockRows,
   gatherNumbers,
   gatherStrings,
-  isValid,
   missingValue,
   numbersOf,
   packFloats,
@@ -155,29 +157,31 @@ export class ScalarFiller extends InputFiller {
   }
 }
 
-/** Fills an input from one column of lists, each of the input's width. */
+/** Fills an input of numbers from one column of lists, each of the input's width. */
 export class ListFiller extends InputFiller {
   readonly #column: SourceColumn;
+  readonly #type: Exclude<ElementType, 'string'>;
 
   constructor(input: PlannedInput, columns: readonly SourceColumn[], batchSize: number) {
     super(input, batchSize);
     const [column, another] = columns;
-    if (column === undefined || another !== undefined) throw wrongColumns(input, columns.length);
+    // Lists of texts are refused in the plan.
+    if (column === undefined || another !== undefined || input.type === 'string')
+      throw wrongColumns(input, columns.length);
     this.#column = column;
+    this.#type = input.type;
   }
 
   protected override viewOf(columns: readonly Data[], count: number): NumericData | undefined {
-    const { type, width } = this.input;
+    const { width } = this.input;
     const { replacement, name } = this.#column;
     const list = dataOf(columns, this.#column);
     const values = listValues(list, name);
-    if (type === 'string' || list.nullCount > 0 || values.nullCount > 0 || replacesNaN(replacement, type)) {
-      return undefined;
-    }
+    if (list.nullCount > 0 || values.nullCount > 0 || replacesNaN(replacement, this.#type)) return undefined;
     const startOf = listStarts(list, width, name);
     const start = startOf(0);
     for (let row = 1; row < count; row++) if (startOf(row) !== start + row * width) return undefined;
-    return numbersOf(values, type, name).subarray(start, start + count * width);
+    return numbersOf(values, this.#type, name).subarray(start, start + count * width);
   }
 
   protected override copy(
@@ -187,7 +191,7 @@ export class ListFiller extends InputFiller {
     count: number,
     at: number,
   ): void {
-    const { type, width } = this.input;
+    const { width } = this.input;
     const { replacement, name } = this.#column;
     const list = dataOf(columns, this.#column);
     const values = listValues(list, name);
@@ -201,38 +205,28 @@ export class ListFiller extends InputFiller {
       for (let k = 0; k < width; k++) positions[i * width + k] = start + k;
     }
     const target = { data: buffer, start: at * width, stride: 1 };
-    if (type === 'string') gatherStrings(target, values, positions, positions.length, name);
-    else gatherNumbers(target, numbersOf(values, type, name), positions, 0, positions.length);
+    gatherNumbers(target, numbersOf(values, this.#type, name), positions, 0, positions.length);
     replaceMissing(target, values, positions, positions.length, replacement, name);
   }
 }
 
 function listValues(list: Data, name: string): Data {
   const values = list.children[0];
-  if (values === undefined || !(DataType.isList(list.type) || DataType.isFixedSizeList(list.type))) {
-    throw wrongType(list, 'lists', name);
-  }
+  if (values === undefined || !DataType.isList(list.type)) throw wrongType(list, 'lists', name);
   return values;
 }
 
 /** Position of a list's first value in the child column; throws where the list has another length than `width`. */
 function listStarts(list: Data, width: number, name: string): (row: number) => number {
-  const wrongLength = (row: number, length: number): ColonnadeError =>
-    new ColonnadeError('INTERNAL', `row ${row} of a batch has ${length} values in ${name}, not ${width}`, {
-      phase: 'model',
-    });
-  if (DataType.isFixedSizeList(list.type)) {
-    const { listSize } = list.type;
-    return (row) => {
-      if (listSize !== width) throw wrongLength(row, listSize);
-      return row * width;
-    };
-  }
   const offsets = list.valueOffsets as Int32Array;
   return (row) => {
     const start = offsets[row] as number;
     const length = (offsets[row + 1] as number) - start;
-    if (length !== width) throw wrongLength(row, length);
+    if (length !== width) {
+      throw new ColonnadeError('INTERNAL', `row ${row} of a batch has ${length} values in ${name}, not ${width}`, {
+        phase: 'model',
+      });
+    }
     return start;
   };
 }

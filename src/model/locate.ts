@@ -112,11 +112,18 @@ async function statModel(path: string): Promise<{ isDirectory(): boolean }> {
   try {
     return await stat(path);
   } catch (error) {
-    throw new ColonnadeError('MODEL_NOT_FOUND', `there is no model at ${path}`, {
-      phase: 'model',
-      hint: 'Set model.path to an .onnx file; a relative path starts at the folder of the pipeline file.',
-      cause: error,
-    });
+    const missing = ['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '');
+    throw new ColonnadeError(
+      'MODEL_NOT_FOUND',
+      missing ? `there is no model at ${path}` : `the model ${path} cannot be looked at: ${messageOf(error)}`,
+      {
+        phase: 'model',
+        hint: missing
+          ? 'Set model.path to an .onnx file; a relative path starts at the folder of the pipeline file.'
+          : 'Check model.path, and the permissions of the folders on the way to it.',
+        cause: error,
+      },
+    );
   }
 }
 

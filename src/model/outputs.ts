@@ -2,9 +2,10 @@
 import type { Data } from 'apache-arrow';
 import { ColonnadeError } from '../errors.js';
 import { arrowElement, arrowList } from '../plan/arrow-types.js';
+import type { NumericData } from '../plan/elements.js';
 import type { PlannedOutput } from '../plan/plan.js';
 import { ALL_VALID, countBits, elementData, listData } from './arrow-data.js';
-import { allocate, reallocate, type NumericData } from './element-types.js';
+import { allocate, reallocate } from './element-types.js';
 import type { Tensor, TensorData } from './engine.js';
 import { REDUCERS } from './reduce.js';
 
@@ -33,7 +34,8 @@ export class OutputColumnBuilder {
   reset(rows: number): void {
     this.#rows = rows;
     this.#width = this.output.list ? undefined : 1;
-    if (!this.output.list) this.#values = reallocate(this.output.type, rows, this.#values);
+    // Lists take their memory when their length is known; until then none of the values before counts.
+    this.#values = reallocate(this.output.type, this.output.list ? 0 : rows, this.#values);
     this.#validity = reallocate('uint8', Math.ceil(rows / 8), this.#validity);
   }
 

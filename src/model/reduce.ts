@@ -1,6 +1,6 @@
 /** One number out of the scores of a row. */
 import type { Reduction } from '../pipeline/pipeline.js';
-import type { NumericData } from './element-types.js';
+import type { NumericData } from '../plan/elements.js';
 
 /** The `width` values of a row start at `start`. */
 type Reducer = (values: NumericData, start: number, width: number) => number | bigint;

@@ -1,5 +1,6 @@
 /** Turns what ONNX Runtime throws into errors that say which model, what and what to do. */
 import { ColonnadeError, messageOf } from '../errors.js';
+import { counted } from '../plan/quantities.js';
 
 /** Longest text of ONNX Runtime that a message repeats. */
 const MAX_TEXT = 600;
@@ -74,9 +75,13 @@ export function loadError(path: string, error: unknown): ColonnadeError {
 
 /** The error for a batch that the model fails on. */
 export function runError(path: string, rows: number, error: unknown): ColonnadeError {
-  return new ColonnadeError('MODEL_FAILED', `${path} failed on a batch of ${rows} rows: ${runtimeText(error)}`, {
-    phase: 'model',
-    hint: 'A value of the batch is one that the model was not made for: add a rule for the feature, so that such rows are set apart.',
-    cause: error,
-  });
+  return new ColonnadeError(
+    'MODEL_FAILED',
+    `${path} failed on a batch of ${counted(rows, 'row')}: ${runtimeText(error)}`,
+    {
+      phase: 'model',
+      hint: 'A value of the batch is one that the model was not made for: add a rule for the feature, so that such rows are set apart.',
+      cause: error,
+    },
+  );
 }

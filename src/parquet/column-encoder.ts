@@ -24,11 +24,12 @@ import {
   PHYSICAL_TYPES,
   STATISTICS,
 } from './format.js';
-import { bitWidth, encodeHybrid } from './hybrid.js';
+import { bitWidth, encodeHybrid, encodeRun } from './hybrid.js';
+import { MOST_DISTINCT } from './number-values.js';
 import { compressSnappy, snappyBound } from './snappy.js';
+import { countPresent, type Bounds, type StoredColumn, type StoredValues } from './stored-values.js';
 import { THRIFT, ThriftList, thriftStruct, thriftText, type ThriftStruct } from './thrift.js';
 import { serializeThrift } from './thrift-compact.js';
-import { MOST_DISTINCT, type Bounds, type StoredColumn, type StoredValues } from './values.js';
 
 /** Codecs that pages are compressed with here. */
 export type PageCompression = 'none' | 'snappy' | 'gzip';
@@ -105,7 +106,7 @@ export class ColumnEncoder {
     to: number,
     dictionary: Dictionary | undefined,
   ): Page {
-    const levels = present === undefined ? allPresent(end - row) : encodeHybrid(present, row, end, 1);
+    const levels = present === undefined ? encodeRun(1, end - row, 1) : encodeHybrid(present, row, end, 1);
     const content =
       dictionary === undefined
         ? values.plain(from, to)
@@ -246,20 +247,6 @@ function hasFewValues(values: StoredValues): boolean {
   for (let at = 0; at < values.length && seen.size <= FEW_VALUES; at += step)
     seen.add(Buffer.from(values.plain(at, at + 1)).toString('latin1'));
   return seen.size <= FEW_VALUES;
-}
-
-function countPresent(present: Uint8Array, from: number, to: number): number {
-  let count = 0;
-  for (let row = from; row < to; row += 1) count += present[row]!;
-  return count;
-}
-
-/** Definition levels of rows without NULL: one run. */
-function allPresent(rows: number): Uint8Array {
-  const bytes: number[] = [];
-  let rest = rows * 2;
-  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes.push((rest & 0x7f) | 0x80);
-  return Uint8Array.from([...bytes, rest, 1]);
 }
 
 function encodedIndices(indices: Uint16Array, from: number, to: number, width: number): Uint8Array {

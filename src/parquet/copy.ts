@@ -141,7 +141,13 @@ function copyWork(
   /** Where the clone fails, what stood at the destination is gone: the copy makes it anew. */
   const reflink = (): boolean => {
     try {
+      const made = nodeFs.openSync(job.destination, 'w');
+      const { mode } = nodeFs.fstatSync(made);
+      nodeFs.closeSync(made);
+      nodeFs.rmSync(job.destination);
       nodeFs.copyFileSync(job.source, job.destination, nodeFs.constants.COPYFILE_FICLONE_FORCE);
+      // The clone has the source's permissions, by which it may be read only; it gets those of a file that is made.
+      nodeFs.chmodSync(job.destination, mode);
       return true;
     } catch {
       return false;

@@ -2,7 +2,6 @@
  * The footer of a Parquet file: read, checked and given as a typed view over its Thrift tree.
  *
  *     readFooter(path): Promise<Footer>                    throws ColonnadeError BAD_PARQUET, INPUT_GONE, IO_FAILED
- *     readFingerprint(path): Promise<Fingerprint>          the same, but for what only parsing would find
  *     parseFooter(bytes, place): Footer                    the same from bytes in memory
  *     topLevelColumns(footer): readonly SchemaNode[]
  *     keyValue(footer, key): string | undefined
@@ -10,25 +9,19 @@
  * Every place that the footer points to lies inside the file once this has returned, the rows of its row groups add up,
  * and each row group has one chunk for each leaf of the schema.
  */
-import { createHash } from 'node:crypto';
-import type { FileHandle } from 'node:fs/promises';
-import { ColonnadeError } from '../errors.js';
 import type { Fingerprint } from '../plan/facts.js';
-import { openForReading, readError, readExactly } from './blocks.js';
+import { badParquet, readFooterBytes, WRITE_AGAIN, type FooterPlace } from './footer-bytes.js';
 import {
   CHUNK,
   COLUMN,
-  ENCRYPTED_MAGIC,
   FILE,
   KEY_VALUE,
-  MAGIC,
   PHYSICAL_TYPES,
   ROW_GROUP,
   codecName,
   encodingName,
   type PhysicalType,
 } from './format.js';
-import { looksLike } from './magic.js';
 import { parseSchema, type SchemaNode } from './schema.js';
 import { ThriftError, ThriftStruct, type ThriftValue } from './thrift.js';
 import { parseThrift } from './thrift-compact.js';
@@ -103,34 +96,6 @@ export interface Footer {
   readonly tree: ThriftStruct;
 }
 
-/** Read from the end of the file at once: most footers fit. */
-const TAIL_BYTES = 64 * 1024;
-/** Larger footers than this are refused: no reader could hold what they describe. */
-const MAX_FOOTER_BYTES = 1 << 30;
-const SMALLEST_FILE = 12;
-
-function bad(path: string, what: string, hint: string, cause?: unknown): ColonnadeError {
-  return new ColonnadeError('BAD_PARQUET', `${path}: ${what}`, { phase: 'source', hint, cause });
-}
-
-const WRITE_AGAIN = 'write or download the file again';
-
-/** What can be told of a file that does not end as a Parquet file. */
-function notParquet(path: string, head: Buffer, size: number): ColonnadeError {
-  if (head.toString('latin1', 0, 4) === MAGIC) {
-    return bad(
-      path,
-      `it begins as Parquet but ends without a footer after ${size} bytes; it was cut off, or is still being written`,
-      'wait until its writer is done, or copy the whole file again',
-    );
-  }
-  return bad(
-    path,
-    `it is not Parquet; it looks like ${looksLike(head)}`,
-    'convert it to Parquet, or leave it out of source.path',
-  );
-}
-
 /**
  * Reads and checks the footer of a file: one read of its last 64 KiB, a second one where the footer is longer.
  *
@@ -142,87 +107,6 @@ export async function readFooter(path: string): Promise<Footer> {
   return parseFooter(bytes, place);
 }
 
-/**
- * Tells whether a file is the one that it was, without parsing its footer.
- *
- * @throws ColonnadeError as {@link readFooter}, but for what only parsing would find.
- */
-export async function readFingerprint(path: string): Promise<Fingerprint> {
-  return (await readFooterBytes(path)).place.fingerprint;
-}
-
-/** Where the footer of a file begins: all before it is data. @throws ColonnadeError as {@link readFingerprint} */
-export async function readFooterStart(path: string): Promise<number> {
-  return (await readFooterBytes(path)).place.start;
-}
-
-async function readFooterBytes(path: string): Promise<{ readonly bytes: Buffer; readonly place: FooterPlace }> {
-  const handle = await openForReading(path);
-  try {
-    return await readOpenFooter(handle, path);
-  } finally {
-    await handle.close();
-  }
-}
-
-async function readOpenFooter(
-  handle: FileHandle,
-  path: string,
-): Promise<{ readonly bytes: Buffer; readonly place: FooterPlace }> {
-  const stat = await handle.stat({ bigint: true }).catch((error: unknown) => {
-    throw readError(error, path);
-  });
-  if (stat.isDirectory()) throw bad(path, 'it is a folder', 'name its files, or the folder as a source');
-  const size = Number(stat.size);
-  if (size === 0) throw bad(path, 'it is empty (0 bytes)', WRITE_AGAIN);
-  const head = await readExactly(handle, path, 0, Math.min(size, 512));
-  if (size < SMALLEST_FILE) throw notParquet(path, head, size);
-  const tail = await readExactly(handle, path, Math.max(0, size - TAIL_BYTES), Math.min(size, TAIL_BYTES));
-  const magic = tail.toString('latin1', tail.length - 4);
-  if (magic === ENCRYPTED_MAGIC) {
-    throw bad(
-      path,
-      'its footer is encrypted (it ends in PARE)',
-      'decrypt it first: write it again with the tool that has the keys',
-    );
-  }
-  if (magic !== MAGIC) throw notParquet(path, head, size);
-  if (head.toString('latin1', 0, 4) !== MAGIC) {
-    throw bad(path, 'it ends in PAR1 but does not begin so; its start is missing or overwritten', WRITE_AGAIN);
-  }
-  const length = tail.readUInt32LE(tail.length - 8);
-  const start = size - 8 - length;
-  if (start < 4)
-    throw bad(path, `its footer claims ${length} bytes at byte ${size - 8}, more than the file's ${size}`, WRITE_AGAIN);
-  if (length > MAX_FOOTER_BYTES) {
-    throw bad(
-      path,
-      `its footer claims ${length} bytes; more than ${MAX_FOOTER_BYTES} are not read`,
-      'write it with fewer row groups',
-    );
-  }
-  const bytes =
-    length + 8 <= tail.length
-      ? // A copy: what is parsed of it are views, which would keep all of the tail in memory.
-        Buffer.from(tail.subarray(tail.length - 8 - length, tail.length - 8))
-      : await readExactly(handle, path, start, length);
-  const fingerprint = {
-    size,
-    mtimeNs: String(stat.mtimeNs),
-    inode: String(stat.ino),
-    footerHash: createHash('sha256').update(bytes).digest('hex'),
-  };
-  return { bytes, place: { path, size, start, fingerprint } };
-}
-
-/** Where the bytes of a footer come from. */
-export interface FooterPlace {
-  readonly path: string;
-  readonly size: number;
-  readonly start: number;
-  readonly fingerprint: Fingerprint;
-}
-
 /** Parses and checks a footer that is in memory. @throws ColonnadeError `BAD_PARQUET` */
 export function parseFooter(bytes: Uint8Array, place: FooterPlace): Footer {
   try {
@@ -230,7 +114,7 @@ export function parseFooter(bytes: Uint8Array, place: FooterPlace): Footer {
   } catch (error) {
     if (!(error instanceof ThriftError)) throw error;
     const at = error.offset === undefined ? '' : ` at byte ${place.start + error.offset}`;
-    throw bad(
+    throw badParquet(
       place.path,
       `its footer (bytes ${place.start} to ${place.size - 8}) is damaged${at}: ${error.message}`,
       WRITE_AGAIN,

@@ -2,9 +2,12 @@
  * The RLE / bit-packing hybrid of definition levels and dictionary indices.
  *
  *     encodeHybrid(values, from, to, width): Buffer
+ *     encodeRun(value, length, width): Buffer                 of one value all along
  *
  * @see https://parquet.apache.org/docs/file-format/data-pages/encodings/#RLE
  */
+
+import { MOST_VARINT_BYTES, writeVarint } from './varint.js';
 
 /** Values of a bit-packed group; a run is worth its header from as many on. */
 const GROUP = 8;
@@ -16,18 +19,11 @@ const GROUP = 8;
 export function encodeHybrid(values: Uint8Array | Uint16Array, from: number, to: number, width: number): Buffer {
   const worst = (Math.ceil((to - from) / GROUP) + 1) * (width + 6);
   const output = Buffer.alloc(worst);
-  const valueBytes = Math.ceil(width / 8);
   let at = 0;
-  const varint = (value: number): void => {
-    let rest = value;
-    for (; rest >= 0x80; rest >>>= 7) output[at++] = (rest & 0x7f) | 0x80;
-    output[at++] = rest;
-  };
   for (let start = from; start < to;) {
     let end = runEnd(values, start, to);
     if (end - start >= GROUP || end === to) {
-      varint((end - start) << 1);
-      for (let byte = 0; byte < valueBytes; byte += 1) output[at++] = (values[start]! >>> (8 * byte)) & 0xff;
+      at = writeRun(output, at, values[start]!, end - start, width);
       start = end;
       continue;
     }
@@ -35,13 +31,26 @@ export function encodeHybrid(values: Uint8Array | Uint16Array, from: number, to:
     end = start + GROUP;
     while (end < to && runEnd(values, end, Math.min(to, end + GROUP)) - end < Math.min(GROUP, to - end)) end += GROUP;
     const groups = (end - start) / GROUP;
-    varint((groups << 1) | 1);
+    at = writeVarint(output, at, 2 * groups + 1);
     at = pack(values, start, Math.min(end, to), width, output, at);
     // The last group is filled up with zeros.
     at += groups * width - Math.ceil(((Math.min(end, to) - start) * width) / 8);
     start = end;
   }
   return output.subarray(0, at);
+}
+
+/** `length` times the same value, below `2^width`: what {@link encodeHybrid} makes of them. */
+export function encodeRun(value: number, length: number, width: number): Buffer {
+  const output = Buffer.alloc(MOST_VARINT_BYTES + 2);
+  return output.subarray(0, writeRun(output, 0, value, length, width));
+}
+
+/** @returns where the next byte goes. */
+function writeRun(output: Buffer, start: number, value: number, length: number, width: number): number {
+  let at = writeVarint(output, start, 2 * length);
+  for (let bits = 0; bits < width; bits += 8) output[at++] = (value >>> bits) & 0xff;
+  return at;
 }
 
 /** One past the last of the values from `start` on that are equal to the first. */

@@ -15,7 +15,7 @@ import { Appender, openForReading } from './blocks.js';
 import { columnChunk, moveColumn, rowGroup, serializeFooter } from './chunks.js';
 import { COLUMN, ELEMENT, FILE, KEY_VALUE, MAGIC } from './format.js';
 import type { ByteRange, ColumnChunk, Footer } from './footer.js';
-import { appendChunk, openScores, pickColumns, withoutBounds, type ScoresGroup } from './splice.js';
+import { appendChunk, openScores, pickColumns, withoutBounds, type ScoresGroup } from './score-chunks.js';
 import type { SchemaNode } from './schema.js';
 import { keyValueStruct, readScoresFile, type ScoresColumn, type ScoresFile } from './scores.js';
 import type { ThriftStruct } from './thrift.js';
@@ -32,11 +32,13 @@ export interface ProjectOptions {
   readonly scores: readonly string[];
   /** Columns of the scores, behind those of the source. */
   readonly scoreColumns: readonly string[];
+  /** Ends it with its reason; the destination is then a part. */
+  readonly signal?: AbortSignal;
 }
 
 /** @throws ColonnadeError `COLUMN_MISSING`, `COLUMN_EXISTS`, `NOT_SPLICEABLE`, `LEDGER_UNBALANCED`, `INPUT_CHANGED`, `DISK_FULL`, `IO_FAILED` */
 export async function projectFile(options: ProjectOptions): Promise<{ readonly bytes: number }> {
-  const { source, destination, scoreColumns } = options;
+  const { source, destination, scoreColumns, signal } = options;
   const nodes = pickNodes(source, options.columns, scoreColumns);
   const opened: FileHandle[] = [];
   try {
@@ -59,7 +61,7 @@ export async function projectFile(options: ProjectOptions): Promise<{ readonly b
     await appender.write(Buffer.from(MAGIC));
     const rowGroups: ThriftStruct[] = [];
     for (const [index, group] of groups.entries()) {
-      rowGroups.push(await projectRowGroup(source, index, nodes, group, scoreColumns, from, appender));
+      rowGroups.push(await projectRowGroup(source, index, nodes, group, scoreColumns, from, appender, signal));
     }
     await appender.write(serializeFooter(projectedFooter(source, nodes, scores, schema, rowGroups)));
     await appender.flush();
@@ -106,11 +108,13 @@ async function projectRowGroup(
   scoreColumns: readonly string[],
   from: FileHandle,
   appender: Appender,
+  signal: AbortSignal | undefined,
 ): Promise<ThriftStruct> {
   const firstByte = appender.position;
   const chunks: ThriftStruct[] = [];
   const old = source.rowGroups[index]?.chunks ?? [];
   for (const chunk of nodes.flatMap((node) => old.slice(...node.leaves))) {
+    signal?.throwIfAborted();
     const { offset, length } = pagesToCopy(source, chunk);
     const delta = appender.position - offset;
     await appender.copy(from, source.path, offset, length);

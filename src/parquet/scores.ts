@@ -102,7 +102,12 @@ export class ScoresWriter {
       throw systemError(error, 'score', 'creating', path);
     }
     const writer = new ScoresWriter(path, encoder, metadata, handle);
-    writer.append(Buffer.from(MAGIC));
+    try {
+      writer.append(Buffer.from(MAGIC));
+    } catch (error) {
+      await writer.abort();
+      throw error;
+    }
     return writer;
   }
 
@@ -157,7 +162,9 @@ export class ScoresWriter {
     for (const chunk of chunks) append(chunk, chunk.columnIndex, CHUNK.columnIndexOffset, CHUNK.columnIndexLength);
     for (const chunk of chunks) append(chunk, chunk.offsetIndex, CHUNK.offsetIndexOffset, CHUNK.offsetIndexLength);
     this.append(serializeFooter(this.footer()));
-    await this.handle.close();
+    await this.handle.close().catch((error: unknown) => {
+      throw systemError(error, 'score', 'closing', this.path);
+    });
     return { path: this.path, rows: this.rows, bytes: this.position, sha256: this.hash.digest('hex') };
   }
 

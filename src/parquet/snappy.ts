@@ -8,6 +8,8 @@
  * @see https://github.com/google/snappy/blob/main/format_description.txt
  */
 
+import { writeVarint } from './varint.js';
+
 const BLOCK = 1 << 16;
 const TABLE_BITS = 14;
 /** Matches are looked for up to so many bytes before the end: none of them reads past it. */
@@ -38,9 +40,7 @@ class Writer {
   constructor(input: Uint8Array, output: Buffer) {
     this.#input = input;
     this.#output = output;
-    let rest = input.length;
-    for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) output[this.#at++] = (rest & 0x7f) | 0x80;
-    output[this.#at++] = rest;
+    this.#at = writeVarint(output, 0, input.length);
   }
 
   get length(): number {

@@ -21,6 +21,7 @@ import {
   type ThriftType,
   type ThriftValue,
 } from './thrift.js';
+import { MOST_VARINT_BYTES, writeVarint } from './varint.js';
 
 /** Deeper nesting than any real metadata has; bounds the recursion on hostile input. */
 const MAX_DEPTH = 64;
@@ -217,11 +218,8 @@ class Serializer {
   }
 
   private varint(value: number): void {
-    while (value >= 0x80) {
-      this.byte((value % 0x80) | 0x80);
-      value = Math.floor(value / 0x80);
-    }
-    this.byte(value);
+    this.reserve(MOST_VARINT_BYTES);
+    this.length = writeVarint(this.buffer, this.length, value);
   }
 
   private zigzag(value: number | bigint): void {

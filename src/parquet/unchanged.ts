@@ -1,7 +1,8 @@
 /** Whether a file is still the one that it was. */
 import { ColonnadeError } from '../errors.js';
 import type { Fingerprint } from '../plan/facts.js';
-import { readFingerprint, readFooter, type Footer } from './footer.js';
+import { readFooter, type Footer } from './footer.js';
+import { readFooterPlace } from './footer-bytes.js';
 
 /** A file, and what it was when the run was planned. */
 interface KnownFile {
@@ -14,7 +15,14 @@ interface KnownFile {
  * @throws ColonnadeError `INPUT_CHANGED`, or `INPUT_GONE` when it is not there any more.
  */
 export async function checkUnchanged(file: KnownFile): Promise<void> {
-  compare(file, await noLessThan(file, readFingerprint));
+  await readSameFooterStart(file);
+}
+
+/** Where the footer of a file begins that is as it was. @throws ColonnadeError as {@link checkUnchanged} */
+export async function readSameFooterStart(file: KnownFile): Promise<number> {
+  const { fingerprint, start } = await noLessThan(file, readFooterPlace);
+  compare(file, fingerprint);
+  return start;
 }
 
 /** The footer of a file that is as it was. @throws ColonnadeError as {@link checkUnchanged} */

@@ -4,8 +4,9 @@
  */
 import type { Segment } from './key-path.js';
 import { didYouMean } from './nearest.js';
+import { ROW_NUMBER } from './pipeline.js';
 import type { Finding, ProblemList } from './problems.js';
-import { RESERVED_PREFIX, ROW_POSITION } from './schema.js';
+import { RESERVED_PREFIX } from './schema.js';
 import { entriesOf, entry, itemsOf, nodeAt, offsetAt, textOf, type TreeNode } from './tree.js';
 
 /** A name in the file and where it stands. */
@@ -183,7 +184,7 @@ function outputFindings(root: TreeNode): Finding[] {
     const folded = name.toLowerCase();
     const message = folded.startsWith(RESERVED_PREFIX)
       ? `names that begin with \`${RESERVED_PREFIX}\` are Colonnade's own`
-      : folded === ROW_POSITION
+      : folded === ROW_NUMBER
         ? `\`${name}\` is the name that DuckDB gives to the position of a row, and would hide it`
         : undefined;
     return message === undefined ? [] : [{ message, hint: 'choose another name', path, offset }];
@@ -207,7 +208,7 @@ function limitFindings(root: TreeNode): Finding[] {
     const min = entry(value, 'min')?.value;
     const max = entry(value, 'max')?.value;
     if (min?.kind !== 'scalar' || max?.kind !== 'scalar' || min.broken || max.broken) return [];
-    if (typeof min.value !== 'number' || typeof max.value !== 'number' || min.value <= max.value) return [];
+    if (typeof min.value !== 'number' || typeof max.value !== 'number' || !(min.value > max.value)) return [];
     const message = `\`min\` (${min.text}) is greater than \`max\` (${max.text}): no value of \`${key}\` would be valid`;
     return [{ message, hint: 'swap them', path: ['validate', 'rules', key, 'min'] }];
   });

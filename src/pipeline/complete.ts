@@ -1,6 +1,5 @@
 /** A file that fits the schema → a {@link Pipeline}: short forms written out, sizes in bytes, paths absolute, frozen. */
 import { basename, dirname, extname, resolve } from 'node:path';
-import { escapePath } from 'tinyglobby';
 import type { Position } from '../errors.js';
 import { contentHash } from './hash.js';
 import { keyPath } from './key-path.js';
@@ -31,7 +30,7 @@ export function completePipeline(input: PipelineInput, origin: Origin): Pipeline
   return deepFreeze({
     ...content,
     file: origin.file,
-    source: { ...content.source, paths: content.source.paths.map((path) => resolveGlob(folder, path)) },
+    source: { ...content.source, paths: content.source.paths.map((path) => resolve(folder, path)) },
     models: content.models.map((model) => ({ ...model, path: resolve(folder, model.path) })),
     sink: { ...content.sink, path: resolve(folder, content.sink.path) },
     // Outputs are a list here, so that their order counts; paths are as given, so that a folder can be moved.
@@ -146,12 +145,6 @@ function ruleOf(rule: PipelineInput['validate']['rules'][string]): Rule {
       missing === 'invalid' || missing === 'nan' ? missing : typeof missing === 'object' ? missing : { value: missing },
     infinite: rule.infinite,
   };
-}
-
-/** A glob stays a glob, but the folder that it is relative to is taken literally: `/data/[old]/` is no glob. */
-function resolveGlob(folder: string, path: string): string {
-  const isGlob = /[*?[{]|[!+@]\(/.test(path);
-  return resolve(isGlob ? escapePath(folder) : folder, path);
 }
 
 function deepFreeze<Value>(value: Value): Value {

@@ -14,7 +14,7 @@ const FLOAT = /^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$/;
 const INFINITE = /^[-+]?\.(?:inf|Inf|INF)$/;
 const NOT_A_NUMBER = /^\.(?:nan|NaN|NAN)$/;
 
-/** The value of an unquoted scalar. Integers are rounded to doubles where they are too large; see {@link isInexact}. */
+/** The value of an unquoted scalar. Integers are rounded to doubles where they are too large; see {@link inexactInteger}. */
 export function coreScalar(text: string): ScalarValue {
   if (NULL.test(text)) return null;
   if (TRUE.test(text)) return true;
@@ -26,8 +26,12 @@ export function coreScalar(text: string): ScalarValue {
   return text;
 }
 
-/** True for an integer that a double cannot hold: its value would silently be another. */
-export function isInexact(text: string): boolean {
+/** What is wrong with an integer that a double cannot hold: its value would silently be another. */
+export function inexactInteger(text: string): { readonly message: string; readonly hint: string } | undefined {
   const integer = INTEGER.test(text) || OCTAL.test(text) || HEXADECIMAL.test(text);
-  return integer && !Number.isSafeInteger(Number(text));
+  if (!integer || Number.isSafeInteger(Number(text))) return undefined;
+  return {
+    message: `the integer ${text.slice(0, 40)} is too large to be held exactly (beyond 2^53)`,
+    hint: 'put it in quotes if it is a name or a label; a number may be written with an exponent, as in 1e19',
+  };
 }

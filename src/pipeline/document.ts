@@ -1,7 +1,7 @@
 /** YAML text → a tree of located values, or what is wrong with it. Only what a pipeline needs of YAML is let through. */
 import { isAlias, isMap, isScalar, isSeq, parseDocument, Scalar, type Document, type Node } from 'yaml';
 import { DEEPEST, outOfBounds } from './bounds.js';
-import { coreScalar, isInexact } from './core-scalar.js';
+import { coreScalar, inexactInteger } from './core-scalar.js';
 import type { Segment } from './key-path.js';
 import type { ProblemList } from './problems.js';
 import { syntaxFindings } from './syntax.js';
@@ -208,14 +208,9 @@ class TreeBuilder {
   }
 
   private refuseInexact(text: string, path: readonly Segment[], offset: number): boolean {
-    if (!isInexact(text)) return false;
-    this.problems.add({
-      message: `the integer ${text.slice(0, 40)} is too large to be held exactly (beyond 2^53)`,
-      hint: 'put it in quotes if it is a name or a label',
-      path,
-      offset,
-    });
-    return true;
+    const finding = inexactInteger(text);
+    if (finding !== undefined) this.problems.add({ ...finding, path, offset });
+    return finding !== undefined;
   }
 
   private abandon(message: string, path: readonly Segment[], offset: number): never {

@@ -1,5 +1,5 @@
 /** Fills the variables of the environment and of the pipeline into the scalars of a tree. */
-import { coreScalar, isInexact } from './core-scalar.js';
+import { coreScalar, inexactInteger } from './core-scalar.js';
 import type { Segment } from './key-path.js';
 import { didYouMean, nearest } from './nearest.js';
 import type { ProblemList } from './problems.js';
@@ -129,10 +129,8 @@ class Filler {
     const parts = this.parse(template, failures);
     const text = this.evaluate(parts, place, failures);
     const whole = node.plain && parts.length === 1 && parts[0]?.kind === 'reference';
-    if (whole && isInexact(text)) {
-      const message = `the integer ${text.slice(0, 40)} is too large to be held exactly (beyond 2^53)`;
-      failures.push(new Unfilled(0, message, 'put it in quotes if it is a name or a label'));
-    }
+    const inexact = whole ? inexactInteger(text) : undefined;
+    if (inexact !== undefined) failures.push(new Unfilled(0, inexact.message, inexact.hint));
     if (failures.length === 0) return { ...node, value: whole ? coreScalar(text) : text, text, template };
     for (const failure of failures) {
       if (failure instanceof Unfilled && failure.told) continue;

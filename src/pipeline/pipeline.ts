@@ -12,6 +12,9 @@ export const REDUCTIONS = ['max', 'argmax', 'margin', 'entropy'] as const;
 export const COMPRESSIONS = ['snappy', 'zstd', 'gzip', 'lz4', 'none'] as const;
 export const INFINITE = ['invalid', 'allow'] as const;
 
+/** The column of positions that DuckDB adds to a Parquet file, counted from 0. No other column of that name can be read. */
+export const ROW_NUMBER = 'file_row_number';
+
 export type OnInvalid = (typeof ON_INVALID)[number];
 export type SinkMode = (typeof SINK_MODES)[number];
 export type IfExists = (typeof IF_EXISTS)[number];
@@ -84,7 +87,7 @@ export interface Pipeline {
   readonly version: 1;
   readonly name: string;
   readonly source: {
-    /** Absolute files, folders and globs, in the order of the file. */
+    /** Absolute files, folders and globs, in the order of the file. A folder that exists is no glob, whatever its name. */
     readonly paths: readonly string[];
     readonly key: readonly string[];
     readonly where?: string;

@@ -16,8 +16,6 @@ export const DEFAULT_ROW_GROUP_SIZE = 122_880;
 const LEAST_MEMORY = 128e6;
 /** The prefix of columns that Colonnade adds to its own files. */
 export const RESERVED_PREFIX = '__colonnade_';
-/** The column of positions that DuckDB adds to a Parquet file, in lower case. No column of that name can be read. */
-export const ROW_POSITION = 'file_row_number';
 
 const KEYS = 'a mapping with the keys ';
 

@@ -253,9 +253,16 @@ function planSinkColumns(pipeline: Pipeline, columns: ReadonlyMap<string, Source
   partitionBy.forEach((name, i) => {
     const key = `sink.partition_by[${i}]`;
     if (!available.includes(name)) return unknown(name, key);
-    const type = columns.get(name)?.type;
+    const isList = pipeline.outputs.some((output) => output.name === name && output.take.kind === 'list');
+    const type = isList ? 'a list' : columns.get(name)?.type;
     const kind = type === undefined ? undefined : columnType(type).kind;
-    if (kind === 'list' || type?.startsWith('STRUCT') === true || type?.startsWith('MAP') === true || type === 'BLOB') {
+    if (
+      isList ||
+      kind === 'list' ||
+      type?.startsWith('STRUCT') === true ||
+      type?.startsWith('MAP') === true ||
+      type === 'BLOB'
+    ) {
       findings.add(
         'COLUMN_TYPE',
         pipelineProblem(

@@ -3,7 +3,9 @@
  * cannot lose anything, or it rounds (which the plan shows), or a check finds the rows that would be changed, or it is
  * refused.
  */
+import { DUCKDB_TYPES } from './elements.js';
 import type { ElementType, NumericRange } from './facts.js';
+import { writtenIdentifier } from './sql.js';
 import { columnType, type ColumnType } from './types.js';
 
 /** The cast of one feature, or why there is none. */
@@ -20,22 +22,6 @@ export type Cast =
       readonly rounds: boolean;
     }
   | { readonly ok: false; readonly reason: string; readonly hint: string };
-
-/** DuckDB's type for each element of a tensor. Bools are read as bytes, as tensors hold them. */
-const DUCKDB_TYPE: Readonly<Record<ElementType, string>> = {
-  float32: 'FLOAT',
-  float64: 'DOUBLE',
-  int8: 'TINYINT',
-  uint8: 'UTINYINT',
-  int16: 'SMALLINT',
-  uint16: 'USMALLINT',
-  int32: 'INTEGER',
-  uint32: 'UINTEGER',
-  int64: 'BIGINT',
-  uint64: 'UBIGINT',
-  bool: 'UTINYINT',
-  string: 'VARCHAR',
-};
 
 /** Integers up to this size are exact in the float type (IEEE 754: 24 and 53 bits of significand). */
 const EXACT_INTEGER = { float32: 2 ** 24, float64: 2 ** 53 } as const;
@@ -58,7 +44,7 @@ export function castTo(value: string, type: string, element: ElementType, range:
 export function castList(value: string, type: string, element: ElementType): Cast {
   const from = columnType(type);
   if (from.kind !== 'list') return { ok: false, reason: `${type} where a list is needed`, hint: 'name a list column' };
-  const to = DUCKDB_TYPE[element];
+  const to = DUCKDB_TYPES[element];
   const child = castScalar('x', typeOfChild(type), from.child, element, undefined);
   if (!child.ok) {
     const hint =
@@ -84,7 +70,7 @@ function castScalar(
   element: ElementType,
   range: NumericRange | undefined,
 ): Cast {
-  const to = DUCKDB_TYPE[element];
+  const to = DUCKDB_TYPES[element];
   const done = (sql: string, options: { check?: string; rounds?: boolean } = {}): Cast => ({
     ok: true,
     sql,
@@ -171,8 +157,11 @@ function refused(type: string, element: string, hint: string): Cast {
 }
 
 function timeHint(type: string, value: string): string {
-  return /^(DATE|TIME)/.test(type)
-    ? `say which number is meant, as in { name: …, sql: "epoch(${bare(value)}) / 86400" } for days since 1970`
+  const said = `say which number is meant, as in { name: …, sql: "epoch(${bare(value)})`;
+  if (/^(DATE|TIMESTAMP)/.test(type)) return `${said} / 86400" } for days since 1970`;
+  if (/^TIME\b/.test(type)) return `${said}" } for seconds since midnight`;
+  return type === 'INTERVAL'
+    ? `${said}" } for seconds`
     : `make a number of it with an expression: { name: …, sql: "…" }`;
 }
 
@@ -187,9 +176,9 @@ function typeOfChild(type: string): string {
 
 /** A quoted identifier, or an expression, as a person would write it inside a double-quoted YAML text. */
 function bare(value: string): string {
-  const name = /^"(.*)"$/.exec(value)?.[1];
-  if (name !== undefined && /^[A-Za-z_]\w*$/.test(name)) return name;
+  const name = /^"([^"]*)"$/.exec(value)?.[1];
   // The projection wraps each expression of a pipeline in TRY.
-  const written = value.startsWith('TRY(') ? value.slice('TRY('.length, -1) : value;
+  const expression = value.startsWith('TRY(') ? value.slice('TRY('.length, -1) : value;
+  const written = name === undefined ? expression : writtenIdentifier(name);
   return written.replaceAll('\\', '\\\\').replaceAll('"', '\\"');
 }

@@ -45,9 +45,10 @@ export function compareSchemas(groups: readonly SchemaGroup[], needed: ReadonlyS
     for (const column of expected.values()) {
       const other = found.get(column.name);
       if (other?.type === column.type) continue;
+      const twin = [...found.keys()].find((name) => name.toLowerCase() === column.name.toLowerCase());
       const what =
         other === undefined
-          ? `column ${shownName(column.name)} (${column.type}) is missing`
+          ? `column ${shownName(column.name)} (${column.type}) is missing${twin === undefined ? '' : `, it has ${shownName(twin)}`}`
           : `column ${shownName(column.name)} is ${other.type}`;
       const reference = `${first.files[0]!.path} has ${shownName(column.name)} as ${column.type}`;
       if (needed.has(column.name)) {
@@ -124,17 +125,17 @@ function refuseAmbiguous(group: SchemaGroup, needed: ReadonlySet<string>): void 
         },
       );
     }
-    if (folded === 'file_row_number' && needed.size > 0) {
-      throw new ColonnadeError(
-        'COLUMN_AMBIGUOUS',
-        `${path}: a column named ${name} hides the row numbers by which scores are joined`,
-        {
-          phase: 'plan',
-          hint: 'rename the column in the source',
-        },
-      );
-    }
     seen.set(folded, name);
+  }
+  const unnamed = group.columns.find(
+    ({ name, hive }) => !hive && needed.has(name) && seen.get(name.toLowerCase()) !== name,
+  );
+  if (unnamed !== undefined) {
+    throw new ColonnadeError(
+      'COLUMN_AMBIGUOUS',
+      `${path}: no column is called ${unnamed.name} in the file: it is DuckDB's name for one whose own is empty, or another's too`,
+      { phase: 'plan', hint: 'give every column of the source a name of its own' },
+    );
   }
 }
 

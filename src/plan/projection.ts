@@ -12,7 +12,7 @@ import type { Findings } from './findings.js';
 import { inputInWords, type InputAssignment } from './inputs.js';
 import { shownName, shownNames } from './names.js';
 import type { PlannedInput, ProjectedColumn } from './plan.js';
-import { quoteIdentifier } from './sql.js';
+import { quoteIdentifier, writtenIdentifier } from './sql.js';
 import { columnType } from './types.js';
 
 /** The rule of a column that the pipeline has none for. */
@@ -90,22 +90,23 @@ export function planProjection(
   });
 
   const planInput = (model: PipelineModel, { input, features }: InputAssignment): PlannedInput[] => {
-    const mismatch = (message: string, hint: string): [] => {
-      findings.add(
-        'MODEL_MISMATCH',
-        pipelineProblem(
-          pipeline,
-          model.inputs !== undefined
-            ? `${model.key}.${keyPath(['inputs', input.name])}`
-            : model.features === undefined
-              ? 'features'
-              : `${model.key}.features`,
-          message,
-          hint,
-        ),
-      );
+    const whole =
+      model.inputs !== undefined
+        ? `${model.key}.${keyPath(['inputs', input.name])}`
+        : model.features === undefined
+          ? 'features'
+          : `${model.key}.features`;
+    const mismatch = (message: string, hint: string, key = whole): [] => {
+      findings.add('MODEL_MISMATCH', pipelineProblem(pipeline, key, message, hint));
       return [];
     };
+    /** A value of this feature cannot be fed. */
+    const refuse = (feature: Feature, { reason, hint }: Cast & { ok: false }): [] =>
+      mismatch(
+        `feature ${feature.name} feeds ${words}: ${reason}`,
+        hint,
+        `features[${pipeline.features.indexOf(feature)}]`,
+      );
     const words = inputInWords(input, model);
     const fed = shownNames(features.map(({ name }) => name));
     const rank = input.shape.length;
@@ -132,7 +133,7 @@ export function planProjection(
         );
       if (input.type === 'bool' || input.type === 'string')
         return mismatch(`${words} cannot be fed by a list column`, 'list columns feed inputs of numbers');
-      if (!cast.ok) return mismatch(`feature ${first.name} feeds ${words}: ${cast.reason}`, cast.hint);
+      if (!cast.ok) return refuse(first, cast);
       const type = columnType(firstValue.type);
       const declared = width ?? (type.kind === 'list' ? type.length : undefined);
       const length = declared ?? facts.listLengths.get(first.name);
@@ -177,7 +178,7 @@ export function planProjection(
       const value = known[i]!;
       const cast = castTo(value.sql, value.type, input.type, value.range);
       if (!cast.ok) {
-        mismatch(`feature ${feature.name} feeds ${words}: ${cast.reason}`, cast.hint);
+        refuse(feature, cast);
         return undefined;
       }
       checkRule(pipeline, feature.name, rules.get(feature.name), input.type, findings);
@@ -325,7 +326,9 @@ function checkRule(
           ? 'name a text'
           : type === 'bool'
             ? 'name 1 for true or 0 for false'
-            : 'name a number, nan or invalid',
+            : floating
+              ? 'name a number, nan or invalid'
+              : 'name a number, or invalid',
       );
     } else if (typeof value === 'number' && !holds(type, value)) {
       report(
@@ -361,7 +364,7 @@ function checkListRule(
       pipeline,
       keyPath(['validate', 'rules', name]),
       `missing: ${found} cannot be put into a list; feature ${name} is a list that feeds ${type}`,
-      `leave it out, or fill the gaps by sql: list_transform(${name}, lambda v: coalesce(v, …))`,
+      `leave it out, or fill the gaps by sql: list_transform(${writtenIdentifier(name)}, lambda v: coalesce(v, …))`,
     ),
   );
 }

@@ -75,6 +75,8 @@ class ChildWorker implements ShardWorker {
         if (message.type === 'failed') settle(() => reject(ColonnadeError.fromJSON(message.error)));
         else if (isAnswer(message)) settle(() => resolve(message));
       };
+      // One that could not be started takes no message; the reason comes as its error, a moment later.
+      if (this.#child.pid === undefined) return;
       this.#child.send(request, (error) => {
         if (error !== null) settle(() => reject(this.#death ?? workerDied(error.message)));
       });
@@ -82,7 +84,8 @@ class ChildWorker implements ShardWorker {
   }
 
   async close(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const { pid, exitCode, signalCode } = this.#child;
+    if (pid === undefined || exitCode !== null || signalCode !== null) return;
     const busy = this.#onMessage !== undefined;
     await new Promise<void>((resolve) => {
       const kill = setTimeout(() => this.#child.kill('SIGKILL'), CLOSE_AFTER_MS);

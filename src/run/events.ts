@@ -67,7 +67,10 @@ export type RunEvent =
   | { readonly type: 'warning'; readonly message: string }
   | { readonly type: 'finished'; readonly summary: RunSummary };
 
-/** A run that is under way: its events, once, and its end. */
+/**
+ * A run that is under way: its events, each given once and kept until then, and its end. Events have one reader at a time:
+ * to iterate beside another loop throws a ColonnadeError `USAGE`.
+ */
 export interface Run extends AsyncIterable<RunEvent> {
   readonly id: string;
   /** Rejects with a ColonnadeError; then nothing of the run is visible in the output. */

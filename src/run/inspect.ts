@@ -1,6 +1,5 @@
 /** Tells what is in a file: a model or Parquet. */
-import { open, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { open, readdir, stat } from 'node:fs/promises';
 import { ColonnadeError } from '../errors.js';
 import { inspectModel, type ModelDescription } from '../model/inspect.js';
 import { inspectParquet, type ParquetReport } from '../parquet/describe.js';
@@ -28,7 +27,7 @@ async function kindOf(path: string): Promise<'parquet' | 'model'> {
   let head: Buffer;
   try {
     if ((await stat(path)).isDirectory()) {
-      if (await exists(join(path, 'MLmodel'))) return 'model';
+      if ((await readdir(path)).includes('MLmodel')) return 'model';
       throw neither(`${path} is a folder, and no MLflow model: it has no file MLmodel`);
     }
     head = await readHead(path);
@@ -60,11 +59,4 @@ async function readHead(path: string): Promise<Buffer> {
   } finally {
     await handle.close();
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }

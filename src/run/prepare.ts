@@ -29,6 +29,20 @@ const FOOTERS_AT_ONCE = 16;
  *   `NO_INPUT`, `OUTPUT_OVERLAPS`, `BAD_PARQUET`, `SQL_INVALID`, `SQL_FORBIDDEN`, and the codes of the model (`MODEL_NOT_FOUND`, …).
  */
 export async function preparePlan(pipeline: Pipeline): Promise<Plan> {
+  return usePlan(pipeline, (plan) => Promise.resolve(plan));
+}
+
+/**
+ * Plans a pipeline, and uses the plan together with the database that it was made with, which reads the files of the
+ * source and is closed afterwards.
+ * @param signal ends what the database is at, with its reason.
+ * @throws ColonnadeError as {@link preparePlan}, and what `use` throws.
+ */
+export async function usePlan<T>(
+  pipeline: Pipeline,
+  use: (plan: Plan, database: Database) => Promise<T>,
+  signal?: AbortSignal,
+): Promise<T> {
   // The models load while the footers are read.
   const signatures = Promise.all(pipeline.models.map((model) => signatureOf(pipeline, model)));
   signatures.catch(() => undefined);
@@ -45,10 +59,11 @@ export async function preparePlan(pipeline: Pipeline): Promise<Plan> {
   const database = await openDatabase({
     memoryLimit: pipeline.run.memory,
     threads: 1,
-    // Only made when something is spilled, which binding and counting never do.
+    // Only made when something is spilled, which nothing here does that reads no more than it shows.
     spillDirectory: join(tmpdir(), `colonnade-${process.pid}`),
     readable: files.map(({ path }) => path),
     writable: [],
+    ...(signal === undefined ? {} : { signal }),
   });
   try {
     const schemas = await describeSchemas(database, files, hiveTypes(found));
@@ -58,7 +73,7 @@ export async function preparePlan(pipeline: Pipeline): Promise<Plan> {
     );
     const expressions = await bind(database, pipeline, files[0]!, types);
     const listLengths = await measureLists(database, pipeline, schemas, types, expressions);
-    return buildPlan(pipeline, {
+    const plan = buildPlan(pipeline, {
       files,
       schemas,
       hiveTypes: types,
@@ -66,6 +81,7 @@ export async function preparePlan(pipeline: Pipeline): Promise<Plan> {
       listLengths,
       signatures: await signatures,
     });
+    return await use(plan, database);
   } finally {
     await database.close();
   }
@@ -206,13 +222,22 @@ async function measureLists(
   return lengths;
 }
 
-/** Applies `work` to all items, `limit` at a time; results in the order of the items. */
+/**
+ * Applies `work` to all items, `limit` at a time; results in the order of the items. After a failure none is begun, and it
+ * rejects once those under way have ended.
+ */
 async function inParallel<T, R>(items: readonly T[], limit: number, work: (item: T) => Promise<R>): Promise<R[]> {
   const results = new Array<R>(items.length);
   let next = 0;
   const serve = async (): Promise<void> => {
-    for (let i = next++; i < items.length; i = next++) results[i] = await work(items[i]!);
+    try {
+      for (let i = next++; i < items.length; i = next++) results[i] = await work(items[i]!);
+    } finally {
+      next = items.length;
+    }
   };
-  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, serve));
+  const served = await Promise.allSettled(Array.from({ length: Math.min(limit, items.length) }, serve));
+  const failed = served.find((each) => each.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
   return results;
 }

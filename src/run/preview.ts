@@ -1,17 +1,15 @@
 /** Scores the first rows of a source for a look, in memory: nothing is written. */
 import { Vector } from 'apache-arrow';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Pipeline } from '../pipeline/pipeline.js';
 import { ROW_STATUS, type Plan, type PlannedFile } from '../plan/plan.js';
 import { quoteIdentifier } from '../plan/sql.js';
 import { ShardScorer } from '../score/shard.js';
-import { openDatabase, type Database } from '../source/database.js';
+import type { Database } from '../source/database.js';
 import { ROW_NUMBER, scanSql } from '../source/scan.js';
 import { openScanner, type Scanner } from '../source/scanner.js';
 import type { Model } from '../model/engine.js';
 import type { Preview } from './events.js';
-import { preparePlan } from './prepare.js';
+import { usePlan } from './prepare.js';
 import { openPlannedModels } from './shard-worker.js';
 
 const STATUS_NAMES = Object.fromEntries(Object.entries(ROW_STATUS).map(([name, status]) => [status, name]));
@@ -27,8 +25,15 @@ const PLAIN_TYPE = /^(BOOLEAN|VARCHAR|U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT
  * @param signal ends it, with its reason.
  */
 export async function previewRows(pipeline: Pipeline, count: number, signal?: AbortSignal): Promise<Preview> {
-  const plan = await preparePlan(pipeline);
-  signal?.throwIfAborted();
+  return usePlan(pipeline, (plan, database) => preview(plan, count, database, signal), signal);
+}
+
+async function preview(
+  plan: Plan,
+  count: number,
+  database: Database,
+  signal: AbortSignal | undefined,
+): Promise<Preview> {
   const features = plan.projection.filter(({ role }) => role === 'feature');
   const columns = withOwnNames([
     ...plan.key.map((name) => ({ name, kind: 'key' as const })),
@@ -36,40 +41,47 @@ export async function previewRows(pipeline: Pipeline, count: number, signal?: Ab
     ...plan.outputs.map(({ name }) => ({ name, kind: 'output' as const })),
     { name: '_status', kind: 'status' as const },
   ]);
-  const [database, models] = await Promise.all([
-    openDatabase({
-      memoryLimit: plan.run.memory,
-      threads: 1,
-      spillDirectory: join(tmpdir(), `colonnade-${process.pid}`),
-      readable: plan.files.map(({ path }) => path),
-      writable: [],
-    }),
-    openPlannedModels(plan),
-  ]);
-  const scanner = await openScanner(database, plan.projection);
-  const tools = { database, scanner, models, ...(signal === undefined ? {} : { signal }) };
-  const rows: unknown[][] = [];
-  let looked = 0;
+  signal?.throwIfAborted();
+  const models = await openPlannedModels(plan);
   try {
-    for (const file of plan.files) {
-      let firstRow = 0;
-      for (const group of file.rowGroups) {
-        const inGroup = Math.min(group.rows, MOST_LOOKED - looked);
-        if (rows.length >= count) break;
-        if (inGroup > 0) {
-          const found = await keptRows(plan, file, { firstRow, rows: inGroup }, count - rows.length, database);
-          rows.push(...(await previewRange(plan, file, found.range, tools)));
-          looked += found.looked;
-        }
-        firstRow += group.rows;
-      }
+    const scanner = await openScanner(database, plan.projection);
+    try {
+      const tools = { database, scanner, models, ...(signal === undefined ? {} : { signal }) };
+      return { columns, ...(await firstRows(plan, count, tools)), of: plan.expected.rows };
+    } finally {
+      scanner.close();
     }
-    return { columns, rows, looked, of: plan.files.reduce((sum, file) => sum + file.rows, 0) };
   } finally {
     for (const model of models) await model.release();
-    scanner.close();
-    await database.close();
   }
+}
+
+/** What rows are previewed with. */
+interface Tools {
+  readonly database: Database;
+  readonly scanner: Scanner;
+  readonly models: readonly Model[];
+  readonly signal?: AbortSignal;
+}
+
+/** The first `count` rows that are not filtered, file by file and row group by row group, and how many were looked at. */
+async function firstRows(plan: Plan, count: number, tools: Tools): Promise<Pick<Preview, 'rows' | 'looked'>> {
+  const rows: unknown[][] = [];
+  let looked = 0;
+  for (const file of plan.files) {
+    let firstRow = 0;
+    for (const group of file.rowGroups) {
+      const inGroup = Math.min(group.rows, MOST_LOOKED - looked);
+      if (rows.length >= count) break;
+      if (inGroup > 0) {
+        const found = await keptRows(plan, file, { firstRow, rows: inGroup }, count - rows.length, tools.database);
+        rows.push(...(await previewRange(plan, file, found.range, tools)));
+        looked += found.looked;
+      }
+      firstRow += group.rows;
+    }
+  }
+  return { rows, looked };
 }
 
 /** A name that another column has too gets a number: rows are objects in JSON, and none may lose a value. */
@@ -122,17 +134,7 @@ async function previewRange(
   plan: Plan,
   file: PlannedFile,
   range: RowRange,
-  {
-    database,
-    scanner,
-    models,
-    signal,
-  }: {
-    readonly database: Database;
-    readonly scanner: Scanner;
-    readonly models: readonly Model[];
-    readonly signal?: AbortSignal;
-  },
+  { database, scanner, models, signal }: Tools,
 ): Promise<unknown[][]> {
   const { firstRow, rows } = range;
   if (rows === 0) return [];

@@ -4,17 +4,30 @@ import { dirname, join } from 'node:path';
 import type { Places } from '../commit/places.js';
 import { hashFile } from '../file-hash.js';
 import type { Plan } from '../plan/plan.js';
+import { systemError } from '../system-errors.js';
 import { shardFiles } from './shard-files.js';
 import type { ShardResult } from './shard-worker.js';
 
-/** The shards that are done. */
-export async function finishedShards(plan: Plan, hash: string, folder: string): Promise<Map<number, ShardResult>> {
+/** The shards that are done. @param signal ends it, with its reason: to hash all scores may take a while. */
+export async function finishedShards(
+  plan: Plan,
+  hash: string,
+  folder: string,
+  signal: AbortSignal,
+): Promise<Map<number, ShardResult>> {
   const finished = new Map<number, ShardResult>();
   for (const { index } of plan.shards) {
+    signal.throwIfAborted();
     const result = await finishedShard(plan, hash, folder, index);
     if (result !== undefined) finished.set(index, result);
   }
   return finished;
+}
+
+/** Whether a shard seems to be done, by its size alone: whoever goes on from it compares the hash. */
+export async function hasFinishedShards(plan: Plan, hash: string, folder: string): Promise<boolean> {
+  for (const { index } of plan.shards) if ((await shardOfSize(plan, hash, folder, index)) !== undefined) return true;
+  return false;
 }
 
 /**
@@ -26,12 +39,19 @@ export async function finishedShard(
   folder: string,
   index: number,
 ): Promise<ShardResult | undefined> {
+  const result = await shardOfSize(plan, hash, folder, index);
+  // Gone meanwhile, or it cannot be read: the shard is scored again.
+  const found = result && (await hashFile(shardFiles(folder, index).scores).catch(() => undefined));
+  return found === result?.scores.sha256 ? result : undefined;
+}
+
+/** A shard of this plan whose scores have the size that its manifest tells. */
+async function shardOfSize(plan: Plan, hash: string, folder: string, index: number): Promise<ShardResult | undefined> {
   const { scores, manifest } = shardFiles(folder, index);
   try {
     const result = JSON.parse(await readFile(manifest, 'utf8')) as ShardResult;
     if (result.planHash !== hash || result.shard !== index || result.counts.rows !== plan.shards[index]!.rows) return;
-    if ((await stat(scores)).size !== result.scores.bytes) return;
-    if ((await hashFile(scores)) === result.scores.sha256) return result;
+    if ((await stat(scores)).size === result.scores.bytes) return result;
   } catch {
     // Not there, or cut off while it was written: the shard is scored again.
   }
@@ -44,18 +64,22 @@ export async function finishedShard(
  */
 export async function clearStaging(places: Places, fresh: boolean): Promise<void> {
   const { staging } = places;
-  const parent = dirname(staging.root);
-  for (const name of await entries(parent)) {
-    const root = join(parent, name);
-    if (root !== staging.root || fresh) await rm(root, { recursive: true, force: true });
+  try {
+    const parent = dirname(staging.root);
+    for (const name of await entries(parent)) {
+      const root = join(parent, name);
+      if (root !== staging.root || fresh) await rm(root, { recursive: true, force: true });
+    }
+    for (const name of await entries(staging.root)) {
+      const path = join(staging.root, name);
+      if (path !== staging.shards) await rm(path, { recursive: true, force: true });
+    }
+    // Drafts of processes that were killed: large ones would add up until a run is done.
+    for (const name of await entries(staging.shards))
+      if (name.endsWith('.tmp')) await rm(join(staging.shards, name), { force: true });
+  } catch (error) {
+    throw systemError(error, 'commit', 'clearing', dirname(staging.root));
   }
-  for (const name of await entries(staging.root)) {
-    const path = join(staging.root, name);
-    if (path !== staging.shards) await rm(path, { recursive: true, force: true });
-  }
-  // Drafts of processes that were killed: large ones would add up until a run is done.
-  for (const name of await entries(staging.shards))
-    if (name.endsWith('.tmp')) await rm(join(staging.shards, name), { force: true });
 }
 
 async function entries(folder: string): Promise<string[]> {

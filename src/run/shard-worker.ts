@@ -2,7 +2,7 @@
  * Scores shards one at a time: opens database and model once, then turns each shard into a scores file and a manifest
  * of that shard. The same code runs in the main process and in worker processes.
  */
-import { rename, rm } from 'node:fs/promises';
+import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeWhole } from '../commit/durable.js';
 import type { StagingPlaces } from '../commit/places.js';
@@ -184,7 +184,6 @@ class LocalWorker implements ShardWorker {
       return result;
     } catch (error) {
       await writer.abort();
-      await rm(draft, { force: true });
       throw error;
     }
   }

@@ -236,15 +236,19 @@ export class ShardScorer {
     try {
       if (builder.rows > 0) buffers.scores.write(model, this.#engines[model]!.run(builder.take()));
     } catch (error) {
-      if (!(error instanceof ColonnadeError) || error.code !== 'MODEL_FAILED') throw error;
       const start = windowStart(seen - 1, this.#batchSizes[model]!);
-      const place = `${this.#file.path}, ${rowsInWords(firstRow + start, firstRow + seen)}`;
-      throw new ColonnadeError(error.code, `${place}: ${error.message}`, {
-        phase: error.phase,
-        cause: error,
-        ...(error.hint === undefined ? {} : { hint: error.hint }),
-      });
+      throw this.#placed(error, firstRow + start, firstRow + seen);
     }
+  }
+
+  /** What the model is to blame for, with the file and the rows. @param to one past the last row. */
+  #placed(error: unknown, from: number, to: number): unknown {
+    if (!(error instanceof ColonnadeError) || error.code !== 'MODEL_FAILED') return error;
+    return new ColonnadeError(error.code, `${this.#file.path}, ${rowsInWords(from, to)}: ${error.message}`, {
+      phase: error.phase,
+      cause: error,
+      ...(error.hint === undefined ? {} : { hint: error.hint }),
+    });
   }
 
   /** All rows of a row group are scored. */
@@ -263,7 +267,13 @@ export class ShardScorer {
       this.#complete.delete(this.#next);
       const { scores } = buffers;
       for (const [column, count] of scores.nanCounts()) this.#nan.set(column, (this.#nan.get(column) ?? 0) + count);
-      this.#target.appendRowGroup(scores);
+      try {
+        this.#target.appendRowGroup(scores);
+      } catch (error) {
+        // What the model gave may be more than a column can hold.
+        const start = this.#starts[this.#next - this.#shard.rowGroups[0]] ?? this.#shard.firstRow;
+        throw this.#placed(error, start, start + (this.#file.rowGroups[this.#next]?.rows ?? 0));
+      }
       this.#memory.giveBack(buffers);
     }
   }

@@ -6,9 +6,8 @@
  */
 import { join } from 'node:path';
 import { startCopy, type StartedCopy } from '../parquet/copy.js';
-import { readFooterStart } from '../parquet/footer.js';
 import { Splice } from '../parquet/splice.js';
-import { readSameFooter } from '../parquet/unchanged.js';
+import { readSameFooter, readSameFooterStart } from '../parquet/unchanged.js';
 import type { PlannedFile } from '../plan/plan.js';
 import type { Sink, SinkContext, StagedFile } from './sink.js';
 import { makeFolderOf } from './write.js';
@@ -35,9 +34,12 @@ export class AppendSink implements Sink {
     this.#context = context;
   }
 
-  begin(): void {
-    // A failure is told by addFile, which waits for the same promise.
-    this.#copyAhead().catch(() => undefined);
+  begin(onFailure: (error: unknown) => void): void {
+    // Whoever waits for the rest of a copy would wait long where it is large.
+    this.#context.signal.addEventListener('abort', () => void this.#stopCopies());
+    this.#copyAhead().catch((error: unknown) => {
+      if (!this.#aborted) onFailure(error);
+    });
   }
 
   async addShard(file: PlannedFile, scores: string): Promise<void> {
@@ -77,13 +79,20 @@ export class AppendSink implements Sink {
   }
 
   async abort(): Promise<void> {
+    for (const splice of this.#splices.values()) await splice.close().catch(() => undefined);
+    await this.#stopCopies();
+  }
+
+  /** Begins no copy any more, and ends those under way. */
+  async #stopCopies(): Promise<void> {
     this.#aborted = true;
     this.#onRoom?.();
-    for (const splice of this.#splices.values()) await splice.close().catch(() => undefined);
-    for (const prepared of this.#prepared.values()) {
-      const { copy } = await prepared.catch(() => ({ copy: undefined }));
-      await copy?.abort();
-    }
+    await Promise.all(
+      [...this.#prepared.values()].map(async (prepared) => {
+        const { copy } = await prepared.catch(() => ({ copy: undefined }));
+        await copy?.abort().catch(() => undefined);
+      }),
+    );
   }
 
   async #copyAhead(): Promise<void> {
@@ -113,9 +122,10 @@ export class AppendSink implements Sink {
   }
 
   async #start(file: PlannedFile): Promise<PreparedFile> {
-    const prefixBytes = await readFooterStart(file.path);
+    const prefixBytes = await readSameFooterStart(file);
     const destination = join(this.#context.output, file.relativePath);
     await makeFolderOf(destination);
+    this.#context.signal.throwIfAborted();
     const copy = startCopy({ source: file.path, destination, bytes: prefixBytes });
     copy.copied.catch(() => undefined);
     return { prefixBytes, copy };

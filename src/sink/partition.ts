@@ -40,7 +40,7 @@ export class PartitionSink implements Sink {
   }
 
   async addFile(file: PlannedFile, scores: readonly string[]): Promise<null> {
-    const { plan, work } = this.#context;
+    const { plan, work, signal } = this.#context;
     const path = join(work, `${String(file.index).padStart(6, '0')}.parquet`);
     await makeFolderOf(path);
     await projectFile({
@@ -49,13 +49,14 @@ export class PartitionSink implements Sink {
       columns: carriedColumns(plan),
       scores,
       scoreColumns: [...plan.outputs.map(({ name }) => name), STATUS_COLUMN],
+      signal,
     });
     this.#joined.push({ path, file });
     return null;
   }
 
   async finish(): Promise<readonly StagedFile[]> {
-    const { plan, output, metadata } = this.#context;
+    const { plan, output, metadata, signal } = this.#context;
     // Files are joined as they are scored; the output follows the order of the source.
     const joined = [...this.#joined].sort((a, b) => a.file.index - b.file.index);
     if (joined.length > 0) {
@@ -72,7 +73,7 @@ export class PartitionSink implements Sink {
         throw tooManyFolders(error, plan.sink.partitionBy);
       }
     }
-    return stagedFiles(output);
+    return stagedFiles(output, signal);
   }
 
   async abort(): Promise<void> {

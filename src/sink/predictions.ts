@@ -23,7 +23,7 @@ export class PredictionsSink implements Sink {
   }
 
   async addFile(file: PlannedFile, scores: readonly string[]): Promise<number> {
-    const { plan, work, output, metadata } = this.#context;
+    const { plan, work, output, metadata, signal } = this.#context;
     const joined = join(work, `${String(file.index).padStart(6, '0')}.parquet`);
     const destination = join(output, file.relativePath);
     await makeFolderOf(destination);
@@ -33,6 +33,7 @@ export class PredictionsSink implements Sink {
       columns: carriedColumns(plan),
       scores,
       scoreColumns: [...plan.outputs.map(({ name }) => name), STATUS_COLUMN],
+      signal,
     });
     const query = { select: outputSelect(plan, joined, file), file: file.path };
     await writeRows(await this.#context.database(), [query], destination, {
@@ -41,7 +42,7 @@ export class PredictionsSink implements Sink {
       metadata,
     });
     await rm(joined);
-    const staged = await stagedFile(output, destination);
+    const staged = await stagedFile(output, destination, signal);
     this.#files.push({ index: file.index, staged });
     return staged.rows;
   }

@@ -18,7 +18,9 @@ export interface QuarantineContext {
   readonly scoresOf: (file: number) => readonly string[];
   /** Rows of a file that were quarantined. */
   readonly quarantinedOf: (file: number) => number;
+  /** Opens DuckDB, whose statements end with `signal`. */
   readonly database: () => Promise<Database>;
+  readonly signal: AbortSignal;
   readonly metadata: Readonly<Record<string, string>>;
 }
 
@@ -35,7 +37,7 @@ export async function writeQuarantine(plan: Plan, context: QuarantineContext): P
       rowGroupSize: plan.sink.rowGroupSize,
       metadata: context.metadata,
     });
-    written.push(await stagedFile(context.folder, destination));
+    written.push(await stagedFile(context.folder, destination, context.signal));
   }
   return written;
 }

@@ -21,7 +21,9 @@ export interface SinkContext {
   readonly work: string;
   /** `colonnade.*` metadata of written files. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** Opens DuckDB for reading sources and staging, and writing into staging; called when it is needed. */
+  /** Aborted when the run ends before its output is complete. What is under way ends soon then; what it throws is not told. */
+  readonly signal: AbortSignal;
+  /** Opens DuckDB, whose statements end with `signal`, for reading sources and staging, and writing into staging; called when it is needed. */
   readonly database: () => Promise<Database>;
 }
 
@@ -31,8 +33,12 @@ export interface SinkContext {
  * of them, or of the run, `abort` is called and nothing else.
  */
 export interface Sink {
-  /** Starts what needs no scores and goes on beside the scoring. Returns at once. */
-  begin(): void;
+  /**
+   * Starts what needs no scores and goes on beside the scoring. Returns at once.
+   * @param onFailure called with the ColonnadeError of what goes on by itself, as soon as that fails: the run need not
+   *   score what cannot be written. Not called after an abort.
+   */
+  begin(onFailure: (error: unknown) => void): void;
   /**
    * Takes the scores of a shard ahead of `addFile`, beside the scoring: called once for each shard of a file, in their
    * order, as soon as it and those before it are there. A sink that can do nothing with a part of a file leaves it out.

@@ -2,74 +2,14 @@
  * DuckDB's chunks of rows as Arrow record batches. Numbers, and the numbers in lists, are what DuckDB's binding gives for a
  * vector; offsets of lists and texts are built anew, as Arrow lays them out in another way.
  */
-import {
-  Data,
-  Field,
-  Float32,
-  Float64,
-  Int16,
-  Int32,
-  Int64,
-  Int8,
-  List,
-  RecordBatch,
-  Schema,
-  Struct,
-  Uint16,
-  Uint32,
-  Uint64,
-  Uint8,
-  Utf8,
-  type DataType,
-} from 'apache-arrow';
+import { Data, Field, RecordBatch, Schema, Struct, type DataType } from 'apache-arrow';
 import { ColonnadeError } from '../errors.js';
-import type { ElementType } from '../plan/facts.js';
+import { arrowElement, arrowList } from '../plan/arrow-types.js';
+import { ARRAYS, DUCKDB_TYPES, type NumericData } from '../plan/elements.js';
 import type { ProjectedColumn } from '../plan/plan.js';
+import { isSet } from '../plan/validity.js';
 import { duckdbBinding, type DuckDBBinding, type RawChunk, type RawVector, type Type } from './binding.js';
 import { utf8Values } from './text.js';
-
-type Numbers =
-  | Float32Array
-  | Float64Array
-  | Int8Array
-  | Uint8Array
-  | Int16Array
-  | Uint16Array
-  | Int32Array
-  | Uint32Array
-  | BigInt64Array
-  | BigUint64Array;
-
-/** Arrow's type and the array that DuckDB's vector has for it. Bools are read as bytes. */
-const NUMBERS = {
-  float32: [new Float32(), Float32Array],
-  float64: [new Float64(), Float64Array],
-  int8: [new Int8(), Int8Array],
-  uint8: [new Uint8(), Uint8Array],
-  int16: [new Int16(), Int16Array],
-  uint16: [new Uint16(), Uint16Array],
-  int32: [new Int32(), Int32Array],
-  uint32: [new Uint32(), Uint32Array],
-  int64: [new Int64(), BigInt64Array],
-  uint64: [new Uint64(), BigUint64Array],
-  bool: [new Uint8(), Uint8Array],
-} as const satisfies Record<Exclude<ElementType, 'string'>, readonly [DataType, unknown]>;
-
-/** DuckDB's types of the vectors, as its binding names them. Bools are asked for as bytes. */
-const TYPES = {
-  float32: 'FLOAT',
-  float64: 'DOUBLE',
-  int8: 'TINYINT',
-  uint8: 'UTINYINT',
-  int16: 'SMALLINT',
-  uint16: 'USMALLINT',
-  int32: 'INTEGER',
-  uint32: 'UINTEGER',
-  int64: 'BIGINT',
-  uint64: 'UBIGINT',
-  bool: 'UTINYINT',
-  string: 'VARCHAR',
-} as const satisfies Record<ElementType, keyof DuckDBBinding['Type']>;
 
 /** DuckDB's string_t, and its list_entry_t: an offset and a length of 64 bits each. */
 const STRING_BYTES = 16;
@@ -142,11 +82,11 @@ export class BatchReader {
       const found = typeOf(vector);
       const isList = found === binding.Type.LIST;
       const value = isList ? typeOf(binding.list_vector_get_child(vector)) : found;
-      if (isList === (listLength !== undefined) && value === binding.Type[TYPES[element]]) return;
+      if (isList === (listLength !== undefined) && value === binding.Type[DUCKDB_TYPES[element]]) return;
       const words = (list: boolean, type: string): string => (list ? `a list of ${type}` : type);
       throw new ColonnadeError(
         'INTERNAL',
-        `column ${name} was planned as ${words(listLength !== undefined, TYPES[element])} and read as ${words(isList, binding.Type[value])}`,
+        `column ${name} was planned as ${words(listLength !== undefined, DUCKDB_TYPES[element])} and read as ${words(isList, binding.Type[value])}`,
         { phase: 'source', hint: 'report this with the pipeline and the types of the source’s columns' },
       );
     });
@@ -162,13 +102,19 @@ function recordBatch(schema: Schema, data: Data<Struct>): RecordBatch {
 }
 
 function arrowType({ element, listLength }: ProjectedColumn): DataType {
-  const value = element === 'string' ? new Utf8() : NUMBERS[element][0];
-  return listLength === undefined ? value : new List(new Field('item', value, true));
+  // Bools are asked for as bytes.
+  const value = arrowElement(element === 'bool' ? 'uint8' : element);
+  return listLength === undefined ? value : arrowList(value);
 }
 
 /** The numbers of a flat vector. */
-function numbersAt(binding: DuckDBBinding, element: keyof typeof NUMBERS, vector: RawVector, count: number): Numbers {
-  const Values = NUMBERS[element][1];
+function numbersAt(
+  binding: DuckDBBinding,
+  element: keyof typeof ARRAYS,
+  vector: RawVector,
+  count: number,
+): NumericData {
+  const Values = ARRAYS[element];
   const { buffer, byteOffset } = binding.vector_get_data(vector, count * Values.BYTES_PER_ELEMENT);
   return new Values(buffer as ArrayBuffer, byteOffset, count);
 }
@@ -189,8 +135,8 @@ function listData(
   type: DataType,
 ): Data {
   // The plan takes lists of numbers alone.
-  const element = column.element as keyof typeof NUMBERS;
-  const childType = NUMBERS[element][0];
+  const element = column.element as keyof typeof ARRAYS;
+  const childType = type.children[0]!.type as DataType;
   const { bitmap, nullCount } = validityOf(binding, vector, rows);
   const valid = nullCount === 0 ? undefined : bitmap;
   const { buffer, byteOffset } = binding.vector_get_data(vector, rows * LIST_ENTRY_BYTES);
@@ -218,7 +164,7 @@ function listOffsets(entries: Uint32Array, rows: number, valid: Uint8Array | und
   const offsets = new Int32Array(rows + 1);
   let end = -1;
   for (let row = 0; row < rows; row += 1) {
-    const length = isValid(valid, row) ? entries[row * 4 + 2]! : 0;
+    const length = isSet(valid, row) ? entries[row * 4 + 2]! : 0;
     if (length === 0) continue;
     const start = entries[row * 4]!;
     if (end === -1) end = start;
@@ -229,7 +175,7 @@ function listOffsets(entries: Uint32Array, rows: number, valid: Uint8Array | und
   let at = end === -1 ? 0 : end - totalLength(entries, rows, valid);
   offsets[0] = at;
   for (let row = 0; row < rows; row += 1) {
-    if (isValid(valid, row)) at += entries[row * 4 + 2]!;
+    if (isSet(valid, row)) at += entries[row * 4 + 2]!;
     offsets[row + 1] = at;
   }
   return offsets;
@@ -237,7 +183,7 @@ function listOffsets(entries: Uint32Array, rows: number, valid: Uint8Array | und
 
 function totalLength(entries: Uint32Array, rows: number, valid: Uint8Array | undefined): number {
   let total = 0;
-  for (let row = 0; row < rows; row += 1) if (isValid(valid, row)) total += entries[row * 4 + 2]!;
+  for (let row = 0; row < rows; row += 1) if (isSet(valid, row)) total += entries[row * 4 + 2]!;
   return total;
 }
 
@@ -246,22 +192,22 @@ function gatherLists(
   entries: Uint32Array,
   rows: number,
   valid: Uint8Array | undefined,
-  items: Numbers,
+  items: NumericData,
   childValidity: Validity,
-): Validity & { readonly values: Numbers; readonly offsets: Int32Array } {
+): Validity & { readonly values: NumericData; readonly offsets: Int32Array } {
   const total = totalLength(entries, rows, valid);
   const childValid = childValidity.nullCount === 0 ? undefined : childValidity.bitmap;
-  const values = new (items.constructor as new (length: number) => Numbers)(total);
+  const values = new (items.constructor as new (length: number) => NumericData)(total);
   const bitmap = childValid === undefined ? NO_BITMAP : new Uint8Array(Math.ceil(total / 8));
   const offsets = new Int32Array(rows + 1);
   let at = 0;
   let nullCount = 0;
   for (let row = 0; row < rows; row += 1) {
     const start = entries[row * 4]!;
-    const length = isValid(valid, row) ? entries[row * 4 + 2]! : 0;
+    const length = isSet(valid, row) ? entries[row * 4 + 2]! : 0;
     values.set(items.subarray(start, start + length) as never, at);
     for (let i = 0; childValid !== undefined && i < length; i += 1) {
-      if (isValid(childValid, start + i)) bitmap[(at + i) >> 3]! |= 1 << ((at + i) & 7);
+      if (isSet(childValid, start + i)) bitmap[(at + i) >> 3]! |= 1 << ((at + i) & 7);
       else nullCount += 1;
     }
     at += length;
@@ -303,7 +249,3 @@ const ALL_VALID: Validity = { bitmap: NO_BITMAP, nullCount: 0 };
 
 /** Set bits of every byte. */
 const BITS = Uint8Array.from({ length: 256 }, (_, byte) => byte.toString(2).replaceAll('0', '').length);
-
-function isValid(valid: Uint8Array | undefined, row: number): boolean {
-  return valid === undefined || (valid[row >> 3]! & (1 << (row & 7))) !== 0;
-}

@@ -8,7 +8,7 @@ import { ROW_NUMBER, scanSql, type ScannedFile } from './scan.js';
  * The columns of a file in its own order, then its hive columns. A hive column that the file has as well (without
  * regard to case) is the file's own: it is listed once, with `hive: false`. Of {@link hiveTypes}, only the columns
  * with `hive: true` here may be given to {@link scanSql}; {@link hiveTypesBeside} picks them.
- * @throws ColonnadeError `BAD_PARQUET`, `INPUT_GONE`; `COLUMN_AMBIGUOUS` for a column of the name that DuckDB gives to
+ * @throws ColonnadeError `BAD_PARQUET`, `INPUT_GONE`; `COLUMN_AMBIGUOUS` for a column or a folder of the name that DuckDB gives to
  * the row numbers.
  */
 export async function describeColumns(
@@ -16,6 +16,14 @@ export async function describeColumns(
   file: ScannedFile,
   hiveTypes: Readonly<Record<string, string>>,
 ): Promise<SourceColumn[]> {
+  const hidden = Object.keys(hiveTypes).find((name) => name.toLowerCase() === ROW_NUMBER);
+  if (hidden !== undefined) {
+    throw new ColonnadeError(
+      'COLUMN_AMBIGUOUS',
+      `${file.path}: the folder ${hidden}=… has the name that DuckDB gives to the position of a row`,
+      { phase: 'source', hint: 'rename the folder' },
+    );
+  }
   const described = await database
     .rows(`DESCRIBE SELECT * FROM ${scanSql(file, {})}`, { file: file.path })
     .catch((error: unknown) => {

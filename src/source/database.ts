@@ -20,18 +20,20 @@ export interface DatabaseOptions {
   readonly readable: readonly string[];
   /** Absolute folders that may be written to (and read). */
   readonly writable: readonly string[];
+  /** When it is aborted, the statement that runs is interrupted; that and every later one reject with its reason. */
+  readonly signal?: AbortSignal;
 }
 
 /** An open database. Statements run one after the other; {@link Database.connect} gives a line of its own. */
 export interface Database {
   /**
    * Runs one query and gives its rows by column name; 64-bit integers as bigint, NULL as null.
-   * @throws ColonnadeError as {@link duckdbError} makes it of `context`.
+   * @throws ColonnadeError as {@link duckdbError} makes it of `context`; the reason of the database's signal.
    */
   rows(sql: string, context?: QueryContext): Promise<Record<string, unknown>[]>;
   /**
    * Runs one statement.
-   * @throws ColonnadeError `INTERNAL` for none or several statements, before any of them has run.
+   * @throws ColonnadeError `INTERNAL` for none or several statements, before any of them has run; else as `rows`.
    */
   run(sql: string, context?: QueryContext): Promise<void>;
   /** Another connection, for queries that run beside others; to be closed with `closeSync()`. */
@@ -57,7 +59,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     });
     const connection = await instance.connect();
     await connection.run((await lockDown(options)).join('; '));
-    return new OpenDatabase(instance, connection);
+    return new OpenDatabase(instance, connection, options.signal);
   } catch (error) {
     throw duckdbError(error);
   }
@@ -99,15 +101,20 @@ function bytes(count: number): string {
   return `${Math.max(1, Math.floor(count))}B`;
 }
 
+/** An interrupted statement is interrupted again after this many milliseconds, until it ends. */
+const INTERRUPT_EVERY_MS = 50;
+
 class OpenDatabase implements Database {
   readonly #instance: DuckDBInstance;
   readonly #connection: DuckDBConnection;
+  readonly #signal: AbortSignal | undefined;
   /** The statement that runs, or the last one that did; a connection runs one at a time. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(instance: DuckDBInstance, connection: DuckDBConnection) {
+  constructor(instance: DuckDBInstance, connection: DuckDBConnection, signal: AbortSignal | undefined) {
     this.#instance = instance;
     this.#connection = connection;
+    this.#signal = signal;
   }
 
   async rows(sql: string, context?: QueryContext): Promise<Record<string, unknown>[]> {
@@ -129,12 +136,32 @@ class OpenDatabase implements Database {
   }
 
   async #inTurn<T>(work: () => Promise<T>, context: QueryContext | undefined): Promise<T> {
-    const turn = this.#last.catch(() => undefined).then(work);
+    const turn = this.#last.catch(() => undefined).then(() => this.#interruptible(work));
     this.#last = turn;
     try {
       return await turn;
     } catch (error) {
+      this.#signal?.throwIfAborted();
       throw duckdbError(error, context);
+    }
+  }
+
+  async #interruptible<T>(work: () => Promise<T>): Promise<T> {
+    const signal = this.#signal;
+    if (signal === undefined) return work();
+    signal.throwIfAborted();
+    let again: NodeJS.Timeout | undefined;
+    // Not once: DuckDB forgets an interrupt that comes before the statement has begun on its thread.
+    const interrupt = (): void => {
+      this.#connection.interrupt();
+      again ??= setInterval(interrupt, INTERRUPT_EVERY_MS);
+    };
+    signal.addEventListener('abort', interrupt);
+    try {
+      return await work();
+    } finally {
+      signal.removeEventListener('abort', interrupt);
+      clearInterval(again);
     }
   }
 

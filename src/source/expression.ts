@@ -7,6 +7,7 @@ import { didYouMean } from '../pipeline/nearest.js';
 import type { Expression, SourceColumn } from '../plan/facts.js';
 import { Findings } from '../plan/findings.js';
 import { shownNames } from '../plan/names.js';
+import { isReserved, quoteIdentifier } from '../plan/sql.js';
 import { columnType } from '../plan/types.js';
 import { describeColumns, hiveTypesBeside } from './columns.js';
 import type { Database } from './database.js';
@@ -79,7 +80,7 @@ async function bind(
   boolean: boolean,
 ): Promise<Omit<Expression, 'sql'> | readonly Finding[]> {
   const parsed = await parseExpression(database, sql);
-  if ('code' in parsed) return [parsed];
+  if ('code' in parsed) return [quotesMissing(parsed, sql, columns) ?? parsed];
   const functions = await functionFacts(database, functionNames(parsed.node));
   const walk = new ExpressionWalk(sql, columns, functions);
   walk.visit(parsed.node, new Set());
@@ -102,6 +103,13 @@ async function bind(
       invalid(said, 'see DuckDB’s documentation for the functions and casts that there are', charactersAt(sql, bytes)),
     ];
   }
+}
+
+/** What does not parse where a column is named by a reserved word. */
+function quotesMissing(fault: Objection, sql: string, columns: readonly SourceColumn[]): Objection | undefined {
+  const [word = ''] = /^\w+/.exec(sql.slice(fault.at ?? sql.length)) ?? [];
+  if (!isReserved(word) || !columns.some(({ name }) => name.toLowerCase() === word.toLowerCase())) return undefined;
+  return { ...fault, hint: `where the column is meant, it stands in double quotes: ${quoteIdentifier(word)}` };
 }
 
 /** A condition that a value of this type can stand in. */
@@ -183,11 +191,24 @@ class ExpressionWalk {
     // Some functions are called without parentheses; DuckDB finds them where there is no such column.
     const objection = path.length === 1 ? objectionTo(lower, 0, undefined, at) : undefined;
     const names = [...this.#known.values()];
+    const dotted = path
+      .map((_, i) =>
+        this.#known.get(
+          path
+            .slice(0, i + 1)
+            .join('.')
+            .toLowerCase(),
+        ),
+      )
+      .find((one) => one !== undefined);
     this.findings.push(
       objection ?? {
         code: 'COLUMN_MISSING',
         message: `there is no column ${name}; there are ${shownNames(names)}`,
-        hint: didYouMean(name, names) ?? (name === '' ? 'name a column' : `text stands in single quotes: '${name}'`),
+        hint:
+          dotted !== undefined
+            ? `a name with a dot stands in double quotes: ${quoteIdentifier(dotted)}`
+            : (didYouMean(name, names) ?? (name === '' ? 'name a column' : `text stands in single quotes: '${name}'`)),
         ...(at === undefined ? {} : { at }),
       },
     );

@@ -6,7 +6,7 @@
  */
 import type { Dirent } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
-import { basename, dirname, join, relative, resolve, sep } from 'node:path';
+import { basename, dirname, join, parse, relative, resolve, sep } from 'node:path';
 import { glob, isDynamicPattern } from 'tinyglobby';
 import { ColonnadeError, messageOf } from '../errors.js';
 import { hiveSegment, sameHiveColumns } from './hive.js';
@@ -41,20 +41,21 @@ interface Candidate {
 }
 
 /**
- * @param paths absolute (or relative to the working directory): files of any name, folders, globs. A path that exists
- * is taken literally, even with `*` or `[` in its name. In folders and globs, names that start with `_` or `.`
+ * @param paths absolute (or relative to the working directory): files of any name, folders, globs, in
+ * which a backslash takes a sign literally. A path, or a folder on it, that exists is taken literally, even with `*` or `[`
+ * in its name. In folders and globs, names that start with `_` or `.`
  * (`_temporary`, `_SUCCESS`; but not `_a=1`) and `*.colonnade` folders are passed over, as they hold no data.
  * A file that is found twice, links followed, counts once: where the first of the paths leads to it, and there at the
  * place that no link leads to, if there is one.
  * @throws ColonnadeError `NO_INPUT` where a path leads to no file; `SCHEMA_DRIFT` where files differ in their hive
- * columns; `COLUMN_AMBIGUOUS` where two folders on one path stand for the same column; `IO_FAILED` where a folder cannot
- * be read.
+ * columns; `COLUMN_AMBIGUOUS` where two folders on one path stand for the same column; `OUTPUT_OVERLAPS` where two files
+ * cannot have places of their own in the output; `IO_FAILED` where a folder cannot be read.
  */
 export async function findFiles(paths: readonly string[]): Promise<FoundFile[]> {
   const taken = new Set<string>();
   const found: FoundFile[] = [];
   for (const given of paths) {
-    const candidates = await candidatesOf(resolve(given), given);
+    const candidates = await candidatesOf(resolve(given));
     const files = (await eachOnce(candidates, taken)).map(foundFile);
     found.push(...files.sort((a, b) => Buffer.compare(Buffer.from(a.relativePath), Buffer.from(b.relativePath))));
   }
@@ -84,35 +85,61 @@ async function eachOnce(candidates: readonly Candidate[], taken: Set<string>): P
   return [...byFile.values()];
 }
 
-async function candidatesOf(path: string, given: string): Promise<Candidate[]> {
-  const entry = await statOrNull(path);
-  if (entry?.isFile() === true) return [{ path, root: dirname(path), hiveAboveRoot: true }];
+async function candidatesOf(path: string): Promise<Candidate[]> {
+  const literal = (await statOrNull(path)) === null ? unescaped(path) : path;
+  const entry = await statOrNull(literal);
+  if (entry?.isFile() === true) return [{ path: literal, root: dirname(literal), hiveAboveRoot: true }];
   if (entry?.isDirectory() === true) {
-    const files = await walk(path);
+    const files = await walk(literal);
     if (files.length === 0)
-      throw noInput(`no Parquet files in ${path} (looked for ${LOOKED_FOR} at any depth)`, await contents(path));
-    return files.map((file) => ({ path: file, root: path, hiveAboveRoot: false }));
+      throw noInput(`no Parquet files in ${literal} (looked for ${LOOKED_FOR} at any depth)`, await contents(literal));
+    return files.map((file) => ({ path: file, root: literal, hiveAboveRoot: false }));
   }
   if (entry !== null)
-    throw noInput(`${path} is neither a file nor a folder`, 'name a Parquet file, a folder or a glob');
-  if (isDynamicPattern(given)) return globbed(path);
-  const parent = await nearestFolder(path);
+    throw noInput(`${literal} is neither a file nor a folder`, 'name a Parquet file, a folder or a glob');
+  const { fixed, pattern } = await globOf(path);
+  if (pattern !== '') return globbed(fixed, pattern);
+  const parent = await nearestFolder(literal);
   throw noInput(
-    `${path} does not exist`,
-    parent === dirname(path) ? await contents(parent) : `the nearest folder that exists is ${parent}`,
+    `${literal} does not exist`,
+    parent === dirname(literal) ? await contents(parent) : `the nearest folder that exists is ${parent}`,
   );
 }
 
-async function globbed(pattern: string): Promise<Candidate[]> {
-  const root = fixedPart(pattern);
+/**
+ * The folders before the first wildcard of a path, and the rest with slashes; empty where there is no wildcard. A folder
+ * that exists is taken literally here as well.
+ */
+async function globOf(path: string): Promise<{ readonly fixed: string; readonly pattern: string }> {
+  let fixed = parse(path).root;
+  const segments = path.slice(fixed.length).split(sep);
+  for (const [i, segment] of segments.entries()) {
+    const exists = i < segments.length - 1 && (await statOrNull(join(fixed, segment)))?.isDirectory() === true;
+    if (!exists && isWildcard(segment)) return { fixed, pattern: segments.slice(i).join('/') };
+    fixed = join(fixed, exists ? segment : unescaped(segment));
+  }
+  return { fixed, pattern: '' };
+}
+
+/** A brace may be closed behind a slash only: `{2025/12,2026}`. */
+function isWildcard(segment: string): boolean {
+  return isDynamicPattern(segment) || /(?<!\\)\{/.test(segment);
+}
+
+/** A path without the backslashes that keep its signs from being wildcards. */
+function unescaped(path: string): string {
+  return sep === '/' ? path.replaceAll(/\\(.)/g, '$1') : path;
+}
+
+async function globbed(root: string, pattern: string): Promise<Candidate[]> {
+  const shown = join(root, pattern);
   if ((await statOrNull(root)) === null) {
     throw noInput(
-      `nothing matches ${pattern}: the folder ${root} does not exist`,
+      `nothing matches ${shown}: the folder ${root} does not exist`,
       `the nearest folder that exists is ${await nearestFolder(root)}`,
     );
   }
-  const inRoot = slashed(relative(root, pattern));
-  const matches = await glob(inRoot, {
+  const matches = await glob(pattern, {
     cwd: root,
     absolute: true,
     onlyFiles: false,
@@ -131,7 +158,7 @@ async function globbed(pattern: string): Promise<Candidate[]> {
     if (entry?.isDirectory() === true) for (const file of await walk(path)) files.add(file);
     else if (entry?.isFile() === true && (anyName || isParquetName(path))) files.add(path);
   }
-  if (files.size === 0) throw noInput(`nothing matches ${pattern}`, await contents(root));
+  if (files.size === 0) throw noInput(`nothing matches ${shown}`, await contents(root));
   return [...files].map((path) => ({ path, root, hiveAboveRoot: true }));
 }
 
@@ -192,15 +219,25 @@ function toldApart(files: readonly FoundFile[]): FoundFile[] {
     const roots = clashing(placed);
     if (roots.size === 0) return placed;
     const before = [...roots].filter((root) => (above.get(root) ?? 0) < foldersOf(root).length);
-    // Whole paths differ, so that this ends before; but for names that are written as `visible` writes others.
-    if (before.length === 0)
-      throw noInput(`the files in ${[...roots].join(' and ')} cannot be told apart`, 'rename one');
+    // Whole paths differ, so that this ends before; but for a folder that is called as `visible` writes another.
+    if (before.length === 0) {
+      throw new ColonnadeError(
+        'OUTPUT_OVERLAPS',
+        `files of ${[...roots].join(' and ')} would have the same place in the output, where ${[...roots].map(inOutput).join(' and ')} would be their folders`,
+        { phase: 'source', hint: 'rename one of the folders, or read them in runs of their own' },
+      );
+    }
     for (const root of before) above.set(root, (above.get(root) ?? 0) + 1);
   }
 }
 
 function foldersOf(path: string): string[] {
   return path.split(sep).filter((folder) => folder !== '');
+}
+
+/** A root as it is told from all others. */
+function inOutput(root: string): string {
+  return foldersOf(root).map(visible).join('/');
 }
 
 /** Roots of files whose relative path is another's too, or a folder on the way to another. */
@@ -236,14 +273,6 @@ function isHidden(name: string): boolean {
 function isParquetName(name: string): boolean {
   const lower = name.toLowerCase();
   return EXTENSIONS.some((extension) => lower.endsWith(extension));
-}
-
-/** The folders of a glob up to the first that holds a wildcard. */
-function fixedPart(pattern: string): string {
-  let fixed = dirname(pattern);
-  for (let folder = fixed; dirname(folder) !== folder; folder = dirname(folder))
-    if (isDynamicPattern(basename(folder))) fixed = dirname(folder);
-  return fixed;
 }
 
 async function nearestFolder(path: string): Promise<string> {

@@ -103,7 +103,7 @@ export function objectionTo(
   if (facts === undefined) return undefined;
   if (facts.kinds.has('aggregate')) {
     return forbidden(
-      `${name} is an aggregate: its value would depend on which rows are read together`,
+      `${name === 'count_star' ? 'count' : name} is an aggregate: its value would depend on which rows are read together`,
       'compute it beforehand and write it as a number, or pass it with vars',
       at,
     );

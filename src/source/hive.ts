@@ -19,11 +19,14 @@ export function hiveSegment(folder: string): { readonly name: string; readonly v
 
 /** Writers escape what a path cannot hold as `%2F`; a `%` that is no escape stays. */
 function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
+  return text.replaceAll(/(?:%[\dA-F]{2})+/gi, (escapes) => {
+    try {
+      return decodeURIComponent(escapes);
+    } catch {
+      // No UTF-8.
+      return escapes;
+    }
+  });
 }
 
 /**

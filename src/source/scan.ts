@@ -1,5 +1,9 @@
 /** The SQL that reads a file of the source. */
+import { ROW_NUMBER } from '../pipeline/pipeline.js';
 import { quoteIdentifier, quoteString } from '../plan/sql.js';
+
+/** The column of row numbers in {@link scanSql}. */
+export { ROW_NUMBER };
 
 /** What reading needs to know of a file. */
 export interface ScannedFile {
@@ -13,11 +17,8 @@ function hiveLiteral(value: string | null | undefined, type: string): string {
   return `CAST(${value === null || value === undefined ? 'NULL' : quoteString(value)} AS ${type})`;
 }
 
-/** The name of the row's position in its file, counted from 0, in {@link scanSql}. */
-export const ROW_NUMBER = 'file_row_number';
-
 /**
- * The FROM clause that reads one file: its columns, its row numbers as `file_row_number`, and its hive folders as
+ * The FROM clause that reads one file: its columns, its row numbers as {@link ROW_NUMBER}, and its hive folders as
  * constants. A hive column that the file itself has too must not be in `hiveTypes`: the file's own column counts
  * (`describeColumns` tells which are left).
  */
@@ -25,5 +26,5 @@ export function scanSql(file: ScannedFile, hiveTypes: Readonly<Record<string, st
   const constants = Object.entries(hiveTypes).map(
     ([name, type]) => `, ${hiveLiteral(file.hive[name], type)} AS ${quoteIdentifier(name)}`,
   );
-  return `(SELECT *${constants.join('')} FROM read_parquet(${quoteString(file.path)}, file_row_number = true, hive_partitioning = false))`;
+  return `(SELECT *${constants.join('')} FROM read_parquet(${quoteString(file.path)}, ${ROW_NUMBER} = true, hive_partitioning = false))`;
 }

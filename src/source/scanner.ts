@@ -146,7 +146,12 @@ class FunctionScanner implements Scanner {
   }
 
   #take(chunk: RawChunk): void {
-    const scan = this.#scan!;
+    const scan = this.#scan;
+    // Names of functions are known to the whole database: nothing else should call this one.
+    if (scan === undefined)
+      throw new ColonnadeError('INTERNAL', `${this.#function} was called while no scan is under way`, {
+        phase: 'source',
+      });
     // The other threads' vectors that were on their way when it failed.
     if ('failure' in scan) throw scan.failure;
     try {
@@ -181,15 +186,20 @@ class FunctionScanner implements Scanner {
 
   /** An error of DuckDB with the file, the rows and, where a value is to blame, the expression and the row. */
   async #explain(request: ScanRequest, error: unknown): Promise<ColonnadeError> {
-    const { file, hiveTypes, firstRow, rows } = request;
+    const { file, hiveTypes, firstRow, rows, signal } = request;
     const context = { file: file.path, rows: [firstRow, firstRow + rows] as const };
     if (!isValueFault(readFault(error))) return duckdbError(error, context);
-    const blamed = await blame(
+    const search = blame(
       this.#connection,
       scanSql(file, hiveTypes),
       this.#projection.map(({ sql }) => sql),
       request,
+      signal,
     );
+    const blamed = await search.catch((failure: unknown) => {
+      signal?.throwIfAborted();
+      throw duckdbError(failure, context);
+    });
     if (blamed === undefined) return duckdbError(error, context);
     const { name, role } = this.#projection[blamed.column]!;
     const words = role === 'where' ? 'source.where' : `${role === 'rule' ? 'column' : 'feature'} ${name}`;

@@ -99,7 +99,11 @@ async function statementsOf(
   // As hexadecimal, so that no content of the text can end the string that it stands in.
   const hex = Buffer.from(statement).toString('hex');
   const [row] = await database.rows(`SELECT CAST(json_serialize_sql(decode(unhex('${hex}'))) AS VARCHAR) AS tree`);
-  const tree = JSON.parse(String(row!['tree'])) as {
+  // A literal beyond the range of a double stands there as Infinity, which is no JSON.
+  const text = String(row!['tree']).replaceAll(/"(?:[^"\\]|\\.)*"|-?Infinity/gs, (token) =>
+    token.startsWith('"') ? token : 'null',
+  );
+  const tree = JSON.parse(text) as {
     readonly error: boolean;
     readonly error_type?: string;
     readonly error_message?: string;

@@ -3,6 +3,8 @@
  * Source: DuckDB `src/include/duckdb/common/types/string_type.hpp`: 16 bytes, the length in the first four; up to 12
  * bytes of text follow in place, longer text as four bytes of prefix and a pointer.
  */
+import { ColonnadeError } from '../errors.js';
+import { isSet } from '../plan/validity.js';
 import { bytesAt } from './binding.js';
 
 const STRING_BYTES = 16;
@@ -15,6 +17,9 @@ const NEAR_BYTES = 64;
 /** Below this, copying byte by byte is faster than a call. */
 const SHORT = 24;
 
+/** Offsets of Arrow's Utf8 are 32-bit. */
+const MOST_BYTES = 2 ** 31 - 1;
+
 /** Arrow's Utf8 layout. */
 export interface Utf8Values {
   /** One more than values. */
@@ -26,13 +31,20 @@ export interface Utf8Values {
  * @param strings DuckDB's vector of strings.
  * @param rows number of strings in it.
  * @param valid Arrow's bitmap of the rows that hold a value; undefined where all do. What stands in others is garbage.
+ * @throws ColonnadeError `COLUMN_TYPE` for more bytes than the offsets can tell.
  */
 export function utf8Values(strings: DataView, rows: number, valid: Uint8Array | undefined): Utf8Values {
   const offsets = new Int32Array(rows + 1);
   let total = 0;
   for (let row = 0; row < rows; row += 1) {
-    if (isValid(valid, row)) total += strings.getUint32(row * STRING_BYTES, true);
+    if (isSet(valid, row)) total += strings.getUint32(row * STRING_BYTES, true);
     offsets[row + 1] = total;
+  }
+  if (total > MOST_BYTES) {
+    throw new ColonnadeError('COLUMN_TYPE', `the texts of ${rows} rows of a column take ${total} bytes`, {
+      phase: 'source',
+      hint: 'text of more than 2 GB in 2,048 rows cannot be read: shorten it in the source, or by sql',
+    });
   }
   const bytes = new Uint8Array(total);
   const inline = new Uint8Array(strings.buffer, strings.byteOffset, strings.byteLength);
@@ -81,8 +93,4 @@ function copy(from: Uint8Array, start: number, to: Uint8Array, at: number, lengt
     return;
   }
   for (let i = 0; i < length; i += 1) to[at + i] = from[start + i]!;
-}
-
-function isValid(valid: Uint8Array | undefined, row: number): boolean {
-  return valid === undefined || (valid[row >> 3]! & (1 << (row & 7))) !== 0;
 }

@@ -7,6 +7,7 @@
 import type { Data, RecordBatch } from 'apache-arrow';
 import type { Rule } from '../pipeline/pipeline.js';
 import type { ProjectedColumn } from '../plan/plan.js';
+import { isValid } from '../plan/validity.js';
 
 /** What became of the rows of a batch, before the model has seen them. */
 export interface Verdict {
@@ -75,10 +76,6 @@ export function validateBatch(batch: RecordBatch, projection: readonly Projected
 type Report = (row: number, reason: string) => void;
 
 /** True unless the value is NULL. Arrow slices values, but not bitmaps: those count from `offset`. */
-function isValid({ nullBitmap, offset }: Data, row: number): boolean {
-  return nullBitmap.length === 0 || ((nullBitmap[(offset + row) >> 3]! >> ((offset + row) & 7)) & 1) === 1;
-}
-
 /** @param lost 1 where the cast of the column lost a value: what is NULL there was not NULL in the source. */
 function checkColumn(
   data: Data,

@@ -99,7 +99,11 @@ describe('validate', () => {
     ]);
     expect((await start('validate', '--json', '--', 'true')).code).toBe(0);
     expect((await start('plan', '--', 'shop.yaml')).stdout).toContain('6,000 in 4 row groups');
-    expect((await start('plan', '--', 'shop.yaml', '--json')).stderr).toContain('unexpected argument ./--json');
+    for (const name of ['--json', '--log-format=json']) {
+      const { stdout, stderr } = await start('plan', '--', 'shop.yaml', name);
+      expect(stdout).toBe('');
+      expect(stderr).toMatch(new RegExp(`^error USAGE .*unexpected argument ./${name}`, 's'));
+    }
   });
 
   it('needs neither the data nor the model, but the variables', async () => {

@@ -64,6 +64,12 @@ describeTerminal('on a terminal', () => {
     }
   });
 
+  it('one that does not tell its size is taken for one of some width', async () => {
+    const { stdout } = await start('run --help', 0);
+    expect(stdout).toContain('Scores every row and publishes the output whole or not at all.');
+    expect((await start('preview shop.yaml -n 2', 0)).stdout).toMatch(/score.*scored/s);
+  });
+
   it('colours are for terminals, and not for those who ask for none', async () => {
     const coloured = await start('plan nowhere.yaml');
     expect(coloured.code).toBe(78);

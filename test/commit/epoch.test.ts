@@ -55,6 +55,25 @@ describe('an epoch', () => {
     expect(await readdir(epochs)).toEqual([`${epoch.number}.json`]);
   });
 
+  it('is not taken where it cannot be read whose it is', async () => {
+    // A folder in its place cannot be read as a file, whoever reads it.
+    await writeTree(join(epochs, '7.json'), { 'in-the-way': '' });
+    const error = await rejection(takeEpoch(epochs, output, 'second'));
+    expect(error.code).toBe('IO_FAILED');
+    expect(error.message).toContain(join(epochs, '7.json'));
+    expect(await readdir(epochs)).toEqual(['7.json']);
+  });
+
+  it('is taken over where its file was damaged, as by a power cut', async () => {
+    for (const text of ['', '{"run":', 'null', '{}']) {
+      await rm(epochs, { recursive: true, force: true });
+      await writeTree(epochs, { '3.json': text });
+      const epoch = await takeEpoch(epochs, output, 'heir');
+      expect(epoch.number).toBe(4);
+      await epoch.release();
+    }
+  });
+
   it('is taken over from a process that is gone', async () => {
     const pid = await deadProcess();
     await writeTree(epochs, {

@@ -1,4 +1,4 @@
-import { rm, stat } from 'node:fs/promises';
+import { rm, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -148,6 +148,44 @@ describe('publishing', () => {
     await rm(places.manifest, { recursive: true });
     expect(await recover(places)).toEqual(manifest);
     await expectPublished(manifest, true);
+  });
+
+  it('is not called finished where neither the output nor what was staged for it is there', async () => {
+    await writeTree(places.state, { 'publish.json': JSON.stringify(manifestOf(output, 'lost')) });
+    const error = await rejection(recover(places));
+    expect(error.code).toBe('IO_FAILED');
+    expect(error.message).toContain('run lost');
+    expect(error.hint).toContain(places.journal);
+    expect(await readManifest(places.manifest)).toBeUndefined();
+  });
+
+  it('is told where its journal is none, and harms nothing', async () => {
+    for (const text of [
+      'null',
+      '{}',
+      '[]',
+      '{"format":1',
+      JSON.stringify({ ...manifestOf(output, 'x'), sink: null }),
+    ]) {
+      await stage({ earlier: true });
+      await writeTree(places.state, { 'publish.json': text });
+      const error = await rejection(recover(places));
+      expect(error.code).toBe('IO_FAILED');
+      expect(error.message).toContain(places.journal);
+      expect(await readTree(output)).toEqual(OLD);
+    }
+  });
+
+  it('fails where what is staged cannot be looked at, and does not take it for published', async () => {
+    const manifest = await stage({ earlier: true });
+    // A link that leads to itself: to look behind it fails, and says nothing of what is there.
+    await rm(places.staging.output, { recursive: true });
+    await symlink(places.staging.output, places.staging.output);
+    await writeTree(places.state, { 'publish.json': JSON.stringify(manifest) });
+    expect((await rejection(recover(places))).code).toBe('IO_FAILED');
+    expect(await isPublishing(places)).toBe(true);
+    expect(await readManifest(places.manifest)).toBeUndefined();
+    expect(await readTree(output)).toEqual(OLD);
   });
 
   it('makes the folder above the output', async () => {

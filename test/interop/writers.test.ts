@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { sameColumnChunks } from '../../src/parquet/verify.js';
+import { sameColumnChunks } from '../parquet/same-chunks.js';
 import { describePython, python } from '../python.js';
 import { differencesByNode } from './node-duckdb.js';
 import { inRepository, pipelineOf, runPipeline, taskOf, type Done, type PipelineText } from './pipelines.js';

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { ColonnadeError } from '../../src/errors.js';
-import { ARRAYS } from '../../src/model/element-types.js';
+import { ARRAYS } from '../../src/plan/elements.js';
 import type { ModelBatch, Tensor } from '../../src/model/engine.js';
 import type { ElementType } from '../../src/plan/facts.js';
 

@@ -65,6 +65,17 @@ describe('the path of a model', () => {
     expect(await rejection(locateModel(folder))).toMatchObject({ code: 'MODEL_INVALID' });
   });
 
+  it('says why a path cannot be looked at', async () => {
+    expect(await rejection(locateModel(join(folder, 'none.onnx')))).toMatchObject({
+      code: 'MODEL_NOT_FOUND',
+      message: `there is no model at ${join(folder, 'none.onnx')}`,
+    });
+    await symlink('loop.onnx', join(folder, 'loop.onnx'));
+    const error = await rejection(locateModel(join(folder, 'loop.onnx')));
+    expect(error.code).toBe('MODEL_NOT_FOUND');
+    expect(error.message).toMatch(/loop\.onnx cannot be looked at: ELOOP/);
+  });
+
   it('says so where an MLflow folder lacks its file', async () => {
     const path = await mlflow('lacking', 'flavors: { onnx: { data: model.onnx } }');
     expect(await rejection(locateModel(path))).toMatchObject({ code: 'MODEL_NOT_FOUND' });

@@ -2,7 +2,7 @@ import * as arrow from 'apache-arrow';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { outputField } from '../../src/plan/arrow-types.js';
-import { ARRAYS } from '../../src/model/element-types.js';
+import { ARRAYS } from '../../src/plan/elements.js';
 import type { Tensor } from '../../src/model/engine.js';
 import { OutputColumnBuilder } from '../../src/model/outputs.js';
 import type { Reduction } from '../../src/pipeline/pipeline.js';
@@ -194,6 +194,10 @@ describe('NaN predictions', () => {
     const lists = new OutputColumnBuilder(planned(LIST, 'float64'), 3);
     lists.write(tensor('float64', [1, 2], [Number.NaN, 0]), 2, 1);
     expect(lists.nanCount).toBe(1);
+    // The next row group, of which no row is scored.
+    lists.reset(3);
+    expect(lists.nanCount).toBe(0);
+    expect(lists.finish()).toMatchObject({ length: 3, nullCount: 3 });
     const labels = new OutputColumnBuilder(planned(WHOLE, 'string'), 1);
     labels.write(tensor('string', [1], ['NaN']), 0, 1);
     expect(labels.nanCount).toBe(0);

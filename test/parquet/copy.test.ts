@@ -1,8 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { appendFile, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import fs from 'node:fs';
+import { appendFile, mkdtemp, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startCopy } from '../../src/parquet/copy.js';
 
 let folder: string;
@@ -69,6 +71,33 @@ describe.each([
     await copy.abort();
     await copy.copied.catch((error: unknown) => {
       expect(error).toMatchObject({ code: 'IO_FAILED' });
+    });
+  });
+});
+
+describe('a copy whose blocks are shared with the source', () => {
+  const copyFileSync = fs.copyFileSync;
+  afterEach(() => {
+    fs.copyFileSync = copyFileSync;
+    syncBuiltinESMExports();
+  });
+
+  it('can be written to where the source cannot, as any file that is made', async () => {
+    // Not every file system shares blocks. One that does takes the permissions over too, as a whole copy by Node does.
+    fs.copyFileSync = (from, to) => {
+      copyFileSync(from, to);
+    };
+    syncBuiltinESMExports();
+    const locked = join(folder, 'locked');
+    await writeFile(locked, content, { mode: 0o444 });
+    const destination = join(folder, 'unlocked');
+    const copy = startCopy({ source: locked, destination, bytes: 1000 }, { thread: false });
+    expect(await copy.copied).toEqual({ bytes: 1000, reflink: true });
+    await writeFile(join(folder, 'usual'), '');
+    expect((await stat(destination)).mode).toBe((await stat(join(folder, 'usual'))).mode);
+    expect(await copy.digest()).toEqual({
+      bytes: 1000,
+      sha256: createHash('sha256').update(content.subarray(0, 1000)).digest('hex'),
     });
   });
 });

@@ -5,9 +5,9 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readFooter } from '../../src/parquet/footer.js';
 import { projectFile } from '../../src/parquet/project.js';
-import { spliceFile } from '../../src/parquet/splice.js';
+import { spliceFile } from './splice-file.js';
 import { serializeThrift } from '../../src/parquet/thrift-compact.js';
-import { sameColumnChunks } from '../../src/parquet/verify.js';
+import { sameColumnChunks } from './same-chunks.js';
 import { describePython, python } from '../python.js';
 import { SCORE_COLUMNS, writeScores } from './scores-of.js';
 

@@ -9,10 +9,11 @@ import { keyValue, readFooter, type Footer } from '../../src/parquet/footer.js';
 import { COLUMN, ELEMENT, FILE, STATISTICS } from '../../src/parquet/format.js';
 import { projectFile } from '../../src/parquet/project.js';
 import { ScoresWriter } from '../../src/parquet/scores.js';
-import { planSplice, Splice, spliceFile, type SpliceOptions } from '../../src/parquet/splice.js';
+import { planSplice, Splice, type SpliceOptions } from '../../src/parquet/splice.js';
 import { THRIFT, ThriftList } from '../../src/parquet/thrift.js';
-import { sameColumnChunks } from '../../src/parquet/verify.js';
+import { sameColumnChunks } from './same-chunks.js';
 import { openWorkshop, type Workshop } from './duckdb.js';
+import { spliceFile } from './splice-file.js';
 import { SCORE_COLUMNS, SCORE_FIELDS, scoreVector, writeScores } from './scores-of.js';
 
 let shop: Workshop;

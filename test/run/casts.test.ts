@@ -146,7 +146,8 @@ describe('kinds that no cast turns into a number', () => {
     ['float32', "'1'::VARCHAR", /TRY_CAST\(x AS DOUBLE\)/],
     ['int64', "'1'::VARCHAR", /TRY_CAST\(x AS BIGINT\)/],
     ['float32', "DATE '2026-01-01'", /epoch\(x\)/],
-    ['float32', "TIMESTAMP '2026-01-01'", /epoch\(x\)/],
+    ['float32', "TIMESTAMP '2026-01-01'", /epoch\(x\) \/ 86400" } for days since 1970/],
+    ['float32', "TIME '12:00:00'", /epoch\(x\)" } for seconds since midnight/],
     ['int64', '1.5::DOUBLE', /round\(x\)/],
     ['int32', '1.5::DECIMAL(5,2)', /round\(x\)/],
     ['bool', '1::INTEGER', /x <> 0/],
@@ -155,7 +156,7 @@ describe('kinds that no cast turns into a number', () => {
     ['float32', '{a: 1}', /sql/],
     ['float32', "'a'::ENUM('a', 'b')", /TRY_CAST/],
     ['float32', 'uuid()', /sql/],
-    ['float32', 'INTERVAL 1 DAY', /sql/],
+    ['float32', 'INTERVAL 1 DAY', /epoch\(x\)" } for seconds$/],
   ];
   for (const [type, column, hint] of cases) {
     it(`are refused in the plan: ${column} for ${type}`, async () => {
@@ -167,6 +168,7 @@ describe('kinds that no cast turns into a number', () => {
         phase: 'plan',
       });
       expect(error.message).toMatch(/feature x feeds model input X/);
+      expect(error.problems[0]!.key).toBe('features[0]');
       expect(error.hint).toMatch(hint);
       expect(await bench.isVisible()).toBe(false);
     });
@@ -255,7 +257,21 @@ describe('a value that is out of range', () => {
 });
 
 describe('the way out that a refused cast names', () => {
-  const cases: { what: string; type: TensorType; column: string; feature?: unknown; hint: string }[] = [
+  const cases: { what: string; type: TensorType; column: string; name?: string; feature?: unknown; hint: string }[] = [
+    {
+      what: 'a name that is a word of SQL',
+      type: 'float32',
+      column: "'1'",
+      name: 'order',
+      hint: '"TRY_CAST(\\"order\\" AS DOUBLE)"',
+    },
+    {
+      what: 'a name with a quote',
+      type: 'float32',
+      column: "'1'",
+      name: 'a"b',
+      hint: '"TRY_CAST(\\"a\\"\\"b\\" AS DOUBLE)"',
+    },
     { what: 'text to bool', type: 'bool', column: "'yes'", hint: `"x = 'yes'"` },
     { what: 'a number to bool', type: 'bool', column: '1', hint: '"x <> 0"' },
     {
@@ -272,10 +288,10 @@ describe('the way out that a refused cast names', () => {
       hint: '"list_transform(x, lambda x: TRY_CAST(x AS FLOAT))"',
     },
   ];
-  for (const { what, type, column, feature, hint } of cases) {
+  for (const { what, type, column, name = 'x', feature = name, hint } of cases) {
     it(`fits ${what}`, async () => {
-      await bench.parquet('data/a.parquet', `SELECT ${column} AS x`);
-      const error = await bench.failure({ ...(await partsFor(type)), features: [feature ?? 'x'] });
+      await bench.parquet('data/a.parquet', `SELECT ${column} AS "${name.replaceAll('"', '""')}"`);
+      const error = await bench.failure({ ...(await partsFor(type)), features: [feature] });
       expect(error).toMatchObject({ code: 'MODEL_MISMATCH', exitCode: 78 });
       expect(error.hint).toContain(hint);
     });

@@ -113,6 +113,16 @@ describe('an output that is there', () => {
     expect(await content()).toEqual({ 'thesis.txt': Buffer.from('ten years').toString('base64') });
   });
 
+  it('is not replaced where its manifest is none', async () => {
+    await bench.run(parts);
+    for (const text of ['null', '{}', '{"outputs":1}']) {
+      await bench.write('out.colonnade/manifest.json', text);
+      const error = await bench.failure({ ...parts, sink: { exists: 'replace' } });
+      expect(error).toMatchObject({ code: 'OUTPUT_EXISTS' });
+      expect(error.message).toContain('no run has written');
+    }
+  });
+
   it('is not replaced where someone has put a file into it, at whatever depth', async () => {
     const partition = { ...parts, sink: { mode: 'partition', partition_by: ['region'], exists: 'replace' } };
     for (const place of [

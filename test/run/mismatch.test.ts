@@ -249,7 +249,7 @@ describe('a model that fails on a batch', () => {
     expect(error).toMatchObject({ code: 'MODEL_FAILED', phase: 'model', exitCode: 1 });
     // Batches start anew with the second row group, at row 2,048.
     expect(error.message).toContain(`${bench.path('data/b.parquet')}, rows 3048 to 4047: `);
-    expect(error.message).toContain('failed on a batch of 1000 rows');
+    expect(error.message).toContain('failed on a batch of 1,000 rows');
     expect(error.hint).toMatch(/rule/);
   });
 });

@@ -1,6 +1,9 @@
 /** A preview shows what is there: every column, and values with all that they hold. */
 import { beforeAll, describe, expect, it } from 'vitest';
+import { ColonnadeError } from '../../src/errors.js';
+import { usePlan } from '../../src/run/prepare.js';
 import { previewRows } from '../../src/run/preview.js';
+import type { Database } from '../../src/source/database.js';
 import { linearModel } from './onnx.js';
 import { openWorkbench, type Parts } from './workbench.js';
 
@@ -102,5 +105,31 @@ describe('a preview', () => {
     );
     expect(found.rows.map(([id]) => id)).toEqual([999_999n]);
     expect(found).toMatchObject({ looked: 1_000_000, of: 1_100_000 });
+  });
+
+  it('ends with the reason of its signal, while it plans as well as before', async () => {
+    await bench.parquet('stopped/a.parquet', 'SELECT i::FLOAT AS x FROM range(10) t(i)');
+    const pipeline = await bench.load({ ...parts, source: { path: 'stopped', where: 'x > 3' } });
+    for (const reason of [new ColonnadeError('INTERRUPTED', 'enough', { phase: 'run' }), 'enough']) {
+      await expect(previewRows(pipeline, 5, AbortSignal.abort(reason))).rejects.toBe(reason);
+      const controller = new AbortController();
+      const preview = previewRows(pipeline, 5, controller.signal);
+      controller.abort(reason);
+      await expect(preview).rejects.toBe(reason);
+    }
+    expect((await previewRows(pipeline, 5)).rows).toHaveLength(5);
+  });
+
+  it('uses the database that it was planned with, which is closed afterwards', async () => {
+    await bench.parquet('gone/a.parquet', 'SELECT i::FLOAT AS x FROM range(10) t(i)');
+    const pipeline = await bench.load({ ...parts, source: { path: 'gone' } });
+    const used: Database[] = [];
+    const failing = usePlan(pipeline, async (plan, database) => {
+      used.push(database);
+      expect(await database.rows(`SELECT count(*)::INT AS n FROM '${plan.files[0]!.path}'`)).toEqual([{ n: 10 }]);
+      throw new Error('the model is gone');
+    });
+    await expect(failing).rejects.toThrow('the model is gone');
+    await expect(used[0]!.rows('SELECT 1 AS one')).rejects.toThrow();
   });
 });

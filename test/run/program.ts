@@ -12,7 +12,8 @@ import type { Workbench } from './workbench.js';
 /** What is done to a process of the program; see `test/disturbed.mjs`. */
 export interface Disturbance {
   readonly who: 'main' | 'worker';
-  readonly at: 'start' | 'rows' | number;
+  readonly at: 'start' | 'rows' | 'written' | number;
+  readonly below?: string;
   readonly from?: string;
   readonly when?: 'before' | 'after';
   readonly signals: readonly NodeJS.Signals[];

@@ -2,6 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { loadPipeline } from '../../src/pipeline/load.js';
+import type { Plan } from '../../src/plan/plan.js';
+import { preparePlan } from '../../src/run/prepare.js';
 import { linearModel } from './onnx.js';
 import { openWorkbench, rejection, type Parts } from './workbench.js';
 
@@ -46,6 +48,27 @@ describe('a pipeline file', () => {
       expect(({} as { polluted?: boolean }).polluted).toBeUndefined();
     });
   }
+});
+
+describe('a pipeline file in a folder whose name could be a glob', () => {
+  it.each(['a (x)', 'a [y]', 'a {z,y}'])('finds its data and keeps its output apart from it: %s', async (folder) => {
+    await bench.parquet(`${folder}/da[t]a/b/a.parquet`, 'SELECT 1::FLOAT AS x');
+    const planFrom = async (source: string, output: string): Promise<Plan> => {
+      const text = JSON.stringify({
+        version: 1,
+        source: { path: source },
+        ...parts,
+        sink: { mode: 'append', path: output },
+      });
+      return preparePlan(await loadPipeline(await bench.write(`${folder}/p.yaml`, text), { env: {} }));
+    };
+    for (const source of ['da[t]a', 'da[t]a/**/*.parquet', 'd*/b', 'da[t]a/b/a.parquet']) {
+      const { files } = await planFrom(source, '../out');
+      expect(files.map(({ path }) => path)).toEqual([bench.path(`${folder}/da[t]a/b/a.parquet`)]);
+    }
+    for (const source of ['da[t]a', 'da[t]a/**/*.parquet'])
+      expect(await rejection(planFrom(source, 'da[t]a/out'))).toMatchObject({ code: 'OUTPUT_OVERLAPS' });
+  });
 });
 
 describe('SQL', () => {

@@ -58,6 +58,14 @@ describe('files whose schemas differ', () => {
     expect(error.message).toContain(`${b}: column y (FLOAT) is missing`);
   });
 
+  it('are told where the name of a column differs by case alone', async () => {
+    await bench.parquet('data/a.parquet', select('i AS id, i::FLOAT AS x, i::FLOAT AS y'));
+    const b = await bench.parquet('data/b.parquet', select('i AS id, i::FLOAT AS x, i::FLOAT AS Y'));
+    const error = await bench.failure(parts);
+    expect(error.code).toBe('SCHEMA_DRIFT');
+    expect(error.message).toContain(`${b}: column y (FLOAT) is missing, it has Y`);
+  });
+
   it('are refused with every file and column that differs, as far as a person would read', async () => {
     await bench.parquet('data/a.parquet', select('i AS id, i::FLOAT AS x, i::FLOAT AS y'));
     const b = await bench.parquet('data/b.parquet', select('i AS id, i::VARCHAR AS x, i::DOUBLE AS y'));
@@ -169,6 +177,29 @@ describe('a column that is not there', () => {
   });
 });
 
+describe('the columns that name folders', () => {
+  it('are plain values, of the source or of the model', async () => {
+    const lists = { score: 'score', all: { from: 'score', as: 'list' } };
+    const pairs = "{a: i} AS s, [i] AS l, ''::BLOB AS b";
+    await bench.parquet('data/a.parquet', select(`i AS id, i::FLOAT AS x, i::FLOAT AS y, ${pairs}`));
+    for (const [name, type] of [
+      ['s', 'STRUCT'],
+      ['l', 'BIGINT[]'],
+      ['b', 'BLOB'],
+      ['all', 'a list'],
+    ] as const) {
+      const error = await bench.failure({
+        ...parts,
+        outputs: lists,
+        sink: { mode: 'partition', partition_by: [name] },
+      });
+      expect(error.code).toBe('COLUMN_TYPE');
+      expect(error.message).toContain(`${name} is ${type}`);
+      await problemAt(error, name);
+    }
+  });
+});
+
 describe('names of new columns', () => {
   beforeEach(async () => {
     await bench.parquet('data/a.parquet', select('i AS id, i::FLOAT AS x, i::FLOAT AS y, i AS "Score"'));
@@ -246,6 +277,10 @@ describe('names of new columns', () => {
     const error = await bench.failure({ ...parts, features: ['x', 'dup'], sink: { exists: 'replace' } });
     expect(error.code).toBe('COLUMN_AMBIGUOUS');
     for (const text of [twins, 'dup', 'DUP']) expect(error.message).toContain(text);
+    // DuckDB's own name for the second one is in no file.
+    const made = await bench.failure({ ...parts, features: ['x', 'DUP_1'], sink: { exists: 'replace' } });
+    expect(made.code).toBe('COLUMN_AMBIGUOUS');
+    expect(made.message).toContain(`${twins}: no column is called DUP_1`);
     const carried = await bench.failure({
       ...parts,
       sink: { mode: 'partition', partition_by: ['y'], exists: 'replace' },

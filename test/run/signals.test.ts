@@ -7,6 +7,8 @@ import { openWorkbench } from './workbench.js';
 
 const bench = await openWorkbench();
 const ROWS = 5000;
+/** Rows of each of the files that DuckDB is busy with for a while. */
+const MANY = 400_000;
 let pipeline: string;
 let undisturbed: Record<string, string>;
 
@@ -16,6 +18,8 @@ beforeAll(async () => {
       `data/${name}.parquet`,
       `SELECT i AS id, (i / 7)::FLOAT AS x FROM range(${ROWS * i}, ${ROWS * (i + 1)}) t(i)`,
     );
+  for (const name of ['a', 'b'])
+    await bench.parquet(`many/${name}.parquet`, `SELECT (i % 977)::FLOAT AS x FROM range(${MANY}) t(i)`);
   pipeline = await bench.pipeline({
     features: ['x'],
     model: { path: await bench.write('models/linear.onnx', linearModel([0.1], 0.2)), batch_size: 500 },
@@ -113,8 +117,6 @@ describe('a run that is asked to stop', () => {
 
   describe('while DuckDB hands rows over', () => {
     beforeAll(async () => {
-      for (const name of ['a', 'b'])
-        await bench.parquet(`many/${name}.parquet`, 'SELECT (i % 977)::FLOAT AS x FROM range(400000) t(i)');
       many = await bench.pipeline(
         {
           source: { path: 'many' },
@@ -152,6 +154,26 @@ describe('a run that is asked to stop', () => {
         await untilGone(told.workers);
       }
     });
+  });
+
+  it('ends while DuckDB writes, and is gone on from', async () => {
+    const predictions = await bench.pipeline(
+      {
+        source: { path: 'many', key: 'x' },
+        features: ['x'],
+        model: { path: bench.path('models/linear.onnx') },
+        outputs: { score: 'score' },
+        sink: { mode: 'predictions' },
+      },
+      'predictions.yaml',
+    );
+    const disturbance = { who: 'main', at: 'written', below: bench.path('out.colonnade'), from: '/output/a' } as const;
+    const told = await runProgram(bench, predictions, [], { ...disturbance, signals: ['SIGTERM'] });
+    expect(told).toMatchObject({ code: 143, signal: null });
+    expect(errorOf(told).code).toBe('TERMINATED');
+    expect(await bench.isVisible()).toBe(false);
+    const next = summaryOf(await runProgram(bench, predictions, []));
+    expect(next.resumed_rows).toBeGreaterThanOrEqual(MANY);
   });
 
   it('while it publishes is done first, as there is nothing half to leave', async () => {

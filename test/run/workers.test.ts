@@ -1,8 +1,11 @@
 /** Worker processes: how many there are changes no byte, and that one dies costs an attempt. */
+import { execFile } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { SerializedError } from '../../src/errors.js';
+import { built } from '../built.js';
 import { linearModel } from './onnx.js';
 import { errorOf, runProgram, summaryOf, untilGone, writtenBy, type Disturbance, type Told } from './program.js';
 import { openWorkbench, sampleModel, type Parts } from './workbench.js';
@@ -131,5 +134,21 @@ describe('a worker process that is killed', () => {
     expect(await bench.files('out.colonnade')).toEqual(['epochs/1.json']);
     await untilGone(told.workers);
     expect(await writtenBy(bench, (await run()).run_id)).toEqual(undisturbed);
+  });
+
+  it('before it has begun, as no file can be opened any more, is told as one that died', async () => {
+    const script = fileURLToPath(new URL('out-of-files.mjs', import.meta.url));
+    const limited = 'ulimit -n 64 && exec "$0" "$@"';
+    const { stdout } = await promisify(execFile)('sh', [
+      '-c',
+      limited,
+      process.execPath,
+      script,
+      built('run/child-worker.js'),
+    ]);
+    expect(JSON.parse(stdout)).toEqual({
+      code: 'WORKER_DIED',
+      message: expect.stringContaining('EMFILE') as unknown,
+    });
   });
 });

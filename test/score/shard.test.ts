@@ -1,6 +1,7 @@
 import type { RecordBatch, Vector } from 'apache-arrow';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
+import { ColonnadeError } from '../../src/errors.js';
 import type { Engine } from '../../src/model/engine.js';
 import { openModel } from '../../src/model/session.js';
 import { ROW_STATUS, type Plan, type Shard } from '../../src/plan/plan.js';
@@ -325,6 +326,32 @@ describe('a shard', () => {
       expect(error.message).toContain(`${10 - missing} of 10 rows`);
       expect(closed).toEqual([]);
     }
+  });
+
+  it('names the file and the rows of what the model is to blame for, before a score is kept and after', () => {
+    const wanted = Array.from({ length: 5 }, (_, x) => ({ x, wanted: true }));
+    const each: Case = { groups: [wanted, wanted], range: [1, 2], batchSize: 2, otherSize: 2, onInvalid: 'quarantine' };
+    const fail = (): never => {
+      throw new ColonnadeError('MODEL_FAILED', 'too much', { phase: 'model', hint: 'less' });
+    };
+    const appending = { appendRowGroup: () => undefined };
+    const given = partsOf(each, [], false);
+    const inModel = thrown(() =>
+      scoreAll(
+        planOf(each),
+        shardOf(each),
+        given,
+        [{ name: 'onnxruntime', run: fail, release: () => model.release() }, model],
+        appending,
+      ),
+    );
+    const inColumns = thrown(() =>
+      scoreAll(planOf(each), shardOf(each), given, [model, model], { appendRowGroup: fail }),
+    );
+    const file = bench.path('data/a.parquet');
+    expect(inModel.message).toBe(`${file}, rows 5 to 6: too much`);
+    expect(inColumns.message).toBe(`${file}, rows 5 to 9: too much`);
+    expect(inColumns).toMatchObject({ code: 'MODEL_FAILED', phase: 'model', hint: 'less' });
   });
 
   it('takes no row twice, and none before its turn', () => {

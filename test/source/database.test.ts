@@ -129,4 +129,31 @@ describe('openDatabase', () => {
       hint: containing('run.memory'),
     });
   });
+
+  it('interrupts what runs when its signal is aborted, and runs nothing afterwards', async () => {
+    for (const reason of [new Error('enough'), 'enough']) {
+      const controller = new AbortController();
+      const { signal } = controller;
+      const spillDirectory = join(folder, 'spill');
+      const stopped = await openDatabase({
+        memoryLimit: 150e6,
+        threads: 1,
+        spillDirectory,
+        readable: [],
+        writable: [join(folder, 'out')],
+        signal,
+      });
+      expect(await stopped.rows('SELECT 1 AS one')).toEqual([{ one: 1 }]);
+      // Would take years, and is written to a file.
+      const endless = stopped.run(
+        `COPY (SELECT i FROM range(1000000000000000) t(i)) TO '${join(folder, 'out', 'endless.parquet')}' (FORMAT parquet)`,
+      );
+      const waiting = stopped.rows('SELECT 2 AS two');
+      controller.abort(reason);
+      await expect(endless).rejects.toBe(reason);
+      await expect(waiting).rejects.toBe(reason);
+      await expect(stopped.rows('SELECT 3 AS three')).rejects.toBe(reason);
+      await stopped.close();
+    }
+  });
 });

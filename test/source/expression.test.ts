@@ -47,6 +47,11 @@ describe('describeColumns', () => {
     await expect(describeColumns(database, { path: taken, hive: {} }, {})).rejects.toMatchObject({
       code: 'COLUMN_AMBIGUOUS',
     });
+    const named = { path, hive: { File_Row_Number: '1' } };
+    await expect(describeColumns(database, named, { File_Row_Number: 'BIGINT' })).rejects.toMatchObject({
+      code: 'COLUMN_AMBIGUOUS',
+      message: containing('the folder File_Row_Number=…'),
+    });
     for (const [name, content] of [
       ['text', 'this is not Parquet at all'],
       ['empty', ''],
@@ -194,6 +199,26 @@ describe('bindExpressions', () => {
     // Neither DuckDB's own columns nor the names that reading gives can be seen.
     for (const name of ['file_row_number', 'filename', 'file_index', 'rowid', 'source.age'])
       expect((await refusal(name)).code, name).toBe('COLUMN_MISSING');
+  });
+
+  it('names the quotes that a name with a dot, or a word of SQL, stands in', async () => {
+    const odd = join(folder, 'odd.parquet');
+    await database.run(`COPY (SELECT 1 AS "order", 2 AS "x.Y", 3 AS z) TO '${odd}' (FORMAT parquet)`);
+    const hintFor = async (sql: string): Promise<string | undefined> => {
+      const error: unknown = await bindExpressions(database, { path: odd, hive: {} }, {}, [{ key: 'k', sql }]).catch(
+        (thrown: unknown) => thrown,
+      );
+      return (error as ColonnadeError).hint;
+    };
+    expect(await hintFor('1 + x.y')).toBe('a name with a dot stands in double quotes: "x.Y"');
+    expect(await hintFor('1 + Order')).toBe('where the column is meant, it stands in double quotes: "Order"');
+    expect(await hintFor('1 + having')).not.toContain('quotes');
+    expect(await hintFor('z z')).not.toContain('quotes');
+  });
+
+  it('takes literals of any size', async () => {
+    for (const sql of ['1e400', '-1e400 + age', "length('-Infinity \"Infinity') + 1e400"])
+      expect((await bind(sql)).type).toBe('DOUBLE');
   });
 
   it('wants a condition to be BOOLEAN', async () => {

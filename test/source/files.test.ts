@@ -1,5 +1,6 @@
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { escapePath } from 'tinyglobby';
 import { describe, expect, it } from 'vitest';
 import { findFiles } from '../../src/source/files.js';
 import { hiveTypes } from '../../src/source/hive.js';
@@ -67,6 +68,32 @@ describe('findFiles', () => {
     const folder = await folderWith("a[1]*?'q.parquet", 'a1.parquet', 'data.bin');
     expect(await relative(join(folder, "a[1]*?'q.parquet"))).toEqual(["a[1]*?'q.parquet"]);
     expect(await relative(join(folder, 'data.bin'))).toEqual(['data.bin']);
+  });
+
+  it.each(['a (x)', 'a [y]', 'a {z}', '!a', 'a+(b)'])(
+    'takes the folders before a wildcard literally, escaped or not: %s',
+    async (name) => {
+      const folder = await folderWith(`${name}/data/a.parquet`, `${name}/data/a[1].parquet`, `${name}/b.txt`);
+      const data = join(folder, name, 'data');
+      const escaped = join(folder, escapePath(name), 'data');
+      for (const path of [data, escaped]) {
+        expect(await relative(join(path, '*.parquet'))).toEqual(['a.parquet', 'a[1].parquet']);
+        expect(await relative(join(path, 'a[1].parquet'))).toEqual(['a[1].parquet']);
+        expect(await relative(join(dirname(path), '*'))).toEqual(['data/a.parquet', 'data/a[1].parquet']);
+        await expect(relative(join(path, 'none*'))).rejects.toMatchObject({
+          code: 'NO_INPUT',
+          message: `nothing matches ${data}/none*`,
+        });
+      }
+    },
+  );
+
+  it('takes what braces hold, slashes as well', async () => {
+    const folder = await folderWith('2025/12/a.parquet', '2026/a.parquet', '2024/a.parquet');
+    expect(await relative(join(folder, '{2025/12,2026}', '*.parquet'))).toEqual([
+      '2025/12/a.parquet',
+      '2026/a.parquet',
+    ]);
   });
 
   it('keeps the order of the paths that were given, and counts a file once', async () => {
@@ -138,6 +165,16 @@ describe('findFiles', () => {
     expect(await relative(join(folder, '_a'), join(folder, 'k=%2F'))).toEqual(['%5Fa/1.parquet', 'k=%2F/1.parquet']);
   });
 
+  it('refuses files that their folders do not tell apart in an output', async () => {
+    const folder = await folderWith('a/%2Eb/x.parquet', 'a/.b/x.parquet', 'd/x.parquet');
+    const paths = ['a', 'a/.b', 'd'].map((name) => join(folder, name));
+    await expect(findFiles(paths)).rejects.toMatchObject({
+      code: 'OUTPUT_OVERLAPS',
+      message: containing(`${folder}/a and ${folder}/a/.b`),
+      hint: 'rename one of the folders, or read them in runs of their own',
+    });
+  });
+
   it('says what it looked for and what is there instead', async () => {
     const folder = await folderWith('a.csv', 'sub/b.csv');
     await expect(findFiles([folder])).rejects.toMatchObject({
@@ -168,10 +205,10 @@ describe('hive folders', () => {
   it('are columns below a named folder, decoded, NULL by the name that stands for it', async () => {
     const folder = await folderWith(
       'k=out/region=a%2Fb%20c/dt=2026-01-01/x.parquet',
-      'k=out/region=__HIVE_DEFAULT_PARTITION__/dt=100%/y.parquet',
+      'k=out/region=__HIVE_DEFAULT_PARTITION__/dt=100%-%2F-%FF/y.parquet',
     );
     expect((await findFiles([join(folder, 'k=out')])).map(({ hive }) => hive)).toEqual([
-      { region: null, dt: '100%' },
+      { region: null, dt: '100%-/-%FF' },
       { region: 'a/b c', dt: '2026-01-01' },
     ]);
   });

@@ -322,6 +322,17 @@ describe('a scan', () => {
     }
   });
 
+  it('says so where its function is called by another query', async () => {
+    const scanner = await openScanner(database, [column('i', 'int64')]);
+    const [row] = await database.rows(
+      `SELECT max(function_name) AS name FROM duckdb_functions() WHERE function_name LIKE 'colonnade_scan_%'`,
+    );
+    await expect(database.rows(`SELECT ${String(row!['name'])}(i, i) FROM range(3) t(i)`)).rejects.toMatchObject({
+      message: containing('was called while no scan is under way'),
+    });
+    scanner.close();
+  });
+
   it('leaves no spilled data behind', async () => {
     expect((await readdir(folder)).filter((name) => name === 'spill')).toEqual([]);
   });

@@ -3,10 +3,10 @@
  *
  *     sameColumnChunks(source, destination): Promise<readonly string[]>      what differs, in words; nothing when all is well
  */
-import { BLOCK_BYTES, openForReading, readExactly } from './blocks.js';
-import { CHUNK } from './format.js';
-import { readFooter, type ColumnChunk } from './footer.js';
-import { serializeThrift } from './thrift-compact.js';
+import { BLOCK_BYTES, openForReading, readExactly } from '../../src/parquet/blocks.js';
+import { CHUNK } from '../../src/parquet/format.js';
+import { readFooter, type ColumnChunk } from '../../src/parquet/footer.js';
+import { serializeThrift } from '../../src/parquet/thrift-compact.js';
 
 /** Compares every column chunk of `source`, pages byte for byte and metadata, with the one in its place in `destination`. */
 export async function sameColumnChunks(source: string, destination: string): Promise<readonly string[]> {

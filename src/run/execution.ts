@@ -1,0 +1,333 @@
+/**
+ * Drives a plan from its first shard to the published output. The order of things, and what each guarantees:
+ *
+ * 1. the output may be written at all (`checkOutput`), nobody else is writing it (`takeEpoch`), and what a run that
+ *    died while publishing has begun is finished (`recover`);
+ * 2. shards are scored into staging; those that an unfinished run of the same plan has left are used;
+ * 3. files whose shards are done go to the sink, which joins scores and source in staging;
+ * 4. the checks: not too many invalid rows, inputs unchanged, ledger balanced;
+ * 5. `publish` makes all of it visible at once.
+ *
+ * Until step 5 nothing outside `<output>.colonnade/` is touched.
+ */
+import { setMaxListeners } from 'node:events';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { makeFolder } from '../commit/durable.js';
+import { takeEpoch, type Epoch } from '../commit/epoch.js';
+import { balance, type LedgerEntry } from '../commit/ledger.js';
+import type { Manifest } from '../commit/manifest.js';
+import { placesOf, type Places } from '../commit/places.js';
+import { checkOutput } from '../commit/preflight.js';
+import { isPublishing, publish, recover, sweepState } from '../commit/publish.js';
+import { syncTree, writeSuccess } from '../commit/stage.js';
+import { ColonnadeError, EXIT } from '../errors.js';
+import { checkUnchanged } from '../parquet/unchanged.js';
+import type { Plan, Shard } from '../plan/plan.js';
+import type { ShardCounts } from '../score/shard.js';
+import { openSink } from '../sink/open.js';
+import { writeQuarantine } from '../sink/quarantine.js';
+import { openDatabase, type Database } from '../source/database.js';
+import type { RunEvent, RunOptions, RunSummary } from './events.js';
+import { planHash } from './plan-hash.js';
+import { clearStaging, finishedShards, hasFinishedShards } from './resume.js';
+import { scoreIntoSink } from './score-into-sink.js';
+import { scoresOf } from './shard-files.js';
+import type { ShardResult, ShardWorker } from './shard-worker.js';
+import { addUp, round, sum, summaryOf } from './summary.js';
+import { versions } from './versions.js';
+import { chooseWorkers, openWorker, type WorkerChoice } from './workers.js';
+
+/** One run of a plan. */
+export class Execution {
+  readonly #startedAt = new Date();
+  readonly #clock = performance.now();
+  readonly #timings: Record<string, number> = {};
+  readonly #hash: string;
+  readonly #places: Places;
+  /** By file. */
+  readonly #shards: ReadonlyMap<number, readonly Shard[]>;
+  /** Known once the run has begun. */
+  #choice: WorkerChoice = { workers: 1 };
+  #database: Promise<Database> | undefined;
+
+  readonly #plan: Plan;
+  readonly #id: string;
+  readonly #options: RunOptions;
+  readonly #emit: (event: RunEvent) => void;
+  /** Ends what is under way when a part of the run has failed. */
+  readonly #failed = new AbortController();
+  /** Aborted when the run has failed or is to stop, with what it is rejected with. */
+  readonly #signal: AbortSignal;
+
+  constructor(plan: Plan, id: string, options: RunOptions, emit: (event: RunEvent) => void) {
+    this.#plan = plan;
+    this.#id = id;
+    this.#options = options;
+    this.#emit = emit;
+    this.#signal = AbortSignal.any([this.#failed.signal, ...(options.signal === undefined ? [] : [options.signal])]);
+    // Sink and workers listen, of which there may be many.
+    setMaxListeners(0, this.#signal);
+
+    this.#hash = planHash(plan);
+    this.#places = placesOf(plan.sink.path, this.#hash);
+    this.#shards = shardsByFile(plan);
+  }
+
+  async execute(): Promise<RunSummary> {
+    const plan = this.#plan;
+    const places = this.#places;
+    this.#stopIfAborted();
+    // What a run left half-published is finished first: until then nothing true can be said of the output.
+    if (!(await isPublishing(places))) await checkOutput(plan, places);
+    const epoch = await takeEpoch(places.epochs, places.output, this.#id);
+    try {
+      await sweepState(places);
+      const recovered = await recover(places);
+      if (recovered !== undefined) {
+        this.#emit({
+          type: 'warning',
+          message: `run ${recovered.run_id} had died while publishing ${places.output}; it was finished`,
+        });
+        // The same plan has the same output: there is nothing left to do.
+        if (recovered.plan_hash === this.#hash && this.#options.fresh !== true) {
+          const summary = this.#summary(recovered, recovered.ledger.rows);
+          this.#emit({ type: 'finished', summary });
+          return summary;
+        }
+        await checkOutput(plan, places);
+      }
+      return await this.#run(epoch);
+    } catch (error) {
+      // What goes wrong in clearing up must not hide what went wrong.
+      await this.#afterFailure(error).catch(() => undefined);
+      throw error;
+    } finally {
+      for (const model of this.#choice.models ?? []) await model.release().catch(() => undefined);
+      await this.#database?.then((database) => database.close()).catch(() => undefined);
+      await epoch.release().catch(() => undefined);
+    }
+  }
+
+  async #run(epoch: Epoch): Promise<RunSummary> {
+    const plan = this.#plan;
+    const { staging } = this.#places;
+    await clearStaging(this.#places, this.#options.fresh === true);
+    for (const folder of [staging.shards, staging.output, staging.work, staging.spill]) await makeFolder(folder);
+    this.#choice = await chooseWorkers(plan, this.#options.workers);
+    const results = await finishedShards(plan, this.#hash, staging.shards, this.#signal);
+    const resumedRows = sum([...results.values()], ({ counts }) => counts.rows);
+    this.#emit({
+      type: 'started',
+      runId: this.#id,
+      rows: plan.expected.rows,
+      shards: plan.shards.length,
+      workers: this.#choice.workers,
+    });
+    if (results.size > 0) this.#emit({ type: 'resumed', rows: resumedRows, shards: results.size });
+
+    const manifest = await this.#stage(results, epoch);
+    // From here on the run is done, by itself or by the next one: it cannot be stopped any more.
+    await publish(this.#places, manifest);
+    this.#lap('publish');
+    const summary = this.#summary(manifest, resumedRows);
+    this.#emit({ type: 'finished', summary });
+    return summary;
+  }
+
+  /**
+   * Scores what is not scored yet, and makes the output in staging, whole, checked and synced.
+   * @param results of the shards that are done already, by shard.
+   * @returns the manifest of what is staged.
+   */
+  async #stage(results: Map<number, ShardResult>, epoch: Epoch): Promise<Manifest> {
+    const plan = this.#plan;
+    const { staging } = this.#places;
+    const sink = openSink({
+      plan,
+      output: staging.output,
+      work: staging.work,
+      metadata: this.#metadata(),
+      signal: this.#signal,
+      database: () => (this.#database ??= this.#openDatabase()),
+    });
+    try {
+      sink.begin((error) => this.#failed.abort(error));
+      const written = await scoreIntoSink({
+        plan,
+        planHash: this.#hash,
+        folder: staging.shards,
+        shardsOf: (file) => this.#shardsOf(file),
+        results,
+        sink,
+        workers: this.#choice.workers,
+        open: () => this.#openWorker(),
+        emit: this.#emit,
+        signal: this.#signal,
+        fail: (error) => this.#failed.abort(error),
+      });
+      this.#lap('score');
+      this.#emit({ type: 'phase', phase: 'writing' });
+      const outputs = await sink.finish();
+      const quarantine = await writeQuarantine(plan, {
+        folder: staging.quarantine,
+        scoresOf: (file) => scoresOf(this.#shardsOf(file), staging.shards),
+        quarantinedOf: (file) => sum(this.#countsOf(results, file), ({ quarantined }) => quarantined),
+        signal: this.#signal,
+        database: () => (this.#database ??= this.#openDatabase()),
+        metadata: this.#metadata(),
+      });
+      this.#lap('write');
+      this.#stopIfAborted();
+
+      const entries = plan.files.map((file): LedgerEntry => {
+        const counts = this.#countsOf(results, file.index);
+        return {
+          file: file.path,
+          rows: file.rows,
+          scored: sum(counts, ({ scored }) => scored),
+          quarantined: sum(counts, ({ quarantined }) => quarantined),
+          nulled: sum(counts, ({ nulled }) => nulled),
+          filtered: sum(counts, ({ filtered }) => filtered),
+          written: written.get(file.index) ?? null,
+        };
+      });
+      const ledger = balance(
+        plan.sink.mode,
+        entries,
+        sum(outputs, ({ rows }) => rows),
+        sum(quarantine, ({ rows }) => rows),
+      );
+      for (const file of plan.files) await checkUnchanged(file);
+
+      this.#emit({ type: 'phase', phase: 'publishing' });
+      await writeSuccess(staging.output);
+      await syncTree(staging.output);
+      if (quarantine.length > 0) await syncTree(staging.quarantine);
+      await checkOutput(plan, this.#places);
+      await epoch.check();
+      this.#stopIfAborted();
+      const all = [...results.values()];
+      return {
+        format: 1,
+        run_id: this.#id,
+        plan_hash: this.#hash,
+        pipeline: { name: plan.name, file: plan.pipeline.file, hash: plan.pipeline.hash },
+        models: plan.models.map(({ name, path, hash, engine, batchSize }) => ({
+          ...(name === undefined ? {} : { name }),
+          path,
+          hash,
+          engine,
+          batch_size: batchSize,
+        })),
+        inputs: plan.files.map(({ path, rows, fingerprint }) => ({ path, rows, fingerprint })),
+        output: this.#places.output,
+        outputs,
+        quarantine,
+        ledger,
+        reasons: addUp(all.map(({ counts }) => counts.reasons)),
+        nan: addUp(all.map(({ counts }) => counts.nan)),
+        versions: versions(),
+        started_at: this.#startedAt.toISOString(),
+        finished_at: new Date().toISOString(),
+        timings: { ...this.#timings },
+        sink: plan.sink,
+      };
+    } catch (error) {
+      await sink.abort().catch(() => undefined);
+      // What was stopped may say so in its own words.
+      this.#stopIfAborted();
+      throw error;
+    }
+  }
+
+  /** Shards of a file, in their order. */
+  #shardsOf(file: number): readonly Shard[] {
+    return this.#shards.get(file) ?? [];
+  }
+
+  #countsOf(results: ReadonlyMap<number, ShardResult>, file: number): readonly ShardCounts[] {
+    return this.#shardsOf(file).flatMap(({ index }) => results.get(index)?.counts ?? []);
+  }
+
+  #openWorker(): Promise<ShardWorker> {
+    const choice = this.#choice;
+    // The models are the first worker's: another one, opened after a failure, opens its own.
+    this.#choice = { workers: choice.workers };
+    return openWorker(
+      { plan: this.#plan, planHash: this.#hash, staging: this.#places.staging, ...choice },
+      this.#signal,
+    );
+  }
+
+  #openDatabase(): Promise<Database> {
+    const plan = this.#plan;
+    const { staging } = this.#places;
+    return openDatabase({
+      memoryLimit: plan.run.memory,
+      threads: 1,
+      spillDirectory: join(staging.spill, 'sink'),
+      readable: [...plan.files.map(({ path }) => path), staging.root],
+      writable: [staging.root],
+      signal: this.#signal,
+    });
+  }
+
+  #metadata(): Record<string, string> {
+    return {
+      'colonnade.run_id': this.#id,
+      'colonnade.pipeline': this.#plan.name,
+      ...Object.fromEntries(
+        this.#plan.models.map(({ name, hash }) => [
+          name === undefined ? 'colonnade.model_hash' : `colonnade.model_hash.${name}`,
+          hash,
+        ]),
+      ),
+      'colonnade.version': versions().colonnade!,
+    };
+  }
+
+  /** Scores that a later run can go on from stay; after a failed check or a misfit nothing is worth keeping. */
+  async #afterFailure(error: unknown): Promise<void> {
+    const { staging } = this.#places;
+    // A publication that has begun is finished by the next run from what is staged; and what another run has taken over
+    // is no longer this one's to clear.
+    if (await isPublishing(this.#places)) return;
+    if (error instanceof ColonnadeError && error.code === 'OUTPUT_CONFLICT') return;
+    const final: readonly number[] = [EXIT.checkFailed, EXIT.usage, EXIT.tryLater, EXIT.mismatch];
+    const resumable = !(error instanceof ColonnadeError) || !final.includes(error.exitCode);
+    const keep = resumable && (await hasFinishedShards(this.#plan, this.#hash, staging.shards));
+    const leftovers = keep ? [staging.output, staging.quarantine, staging.work, staging.spill] : [staging.root];
+    for (const path of leftovers) await rm(path, { recursive: true, force: true });
+  }
+
+  #stopIfAborted(): void {
+    this.#signal.throwIfAborted();
+  }
+
+  #lap(phase: string): void {
+    const spent = Object.values(this.#timings).reduce((total, seconds) => total + seconds, 0);
+    this.#timings[phase] = round((performance.now() - this.#clock) / 1000 - spent);
+  }
+
+  #summary(manifest: Manifest, resumedRows: number): RunSummary {
+    return summaryOf(manifest, {
+      output: this.#places.output,
+      manifest: this.#places.manifest,
+      quarantine: this.#places.quarantine,
+      workers: this.#choice.workers,
+      resumedRows,
+      elapsed: (performance.now() - this.#clock) / 1000,
+    });
+  }
+}
+
+function shardsByFile({ shards }: Plan): ReadonlyMap<number, readonly Shard[]> {
+  const byFile = new Map<number, Shard[]>();
+  for (const shard of shards) {
+    const others = byFile.get(shard.file);
+    if (others === undefined) byFile.set(shard.file, [shard]);
+    else others.push(shard);
+  }
+  return byFile;
+}

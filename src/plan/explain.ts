@@ -139,6 +139,7 @@ function explainModel(plan: Plan, model: PlannedModel): string[] {
     ['sha256', model.hash],
     ['opset', opsets.join(', ')],
     ...(signature.producer === '' ? [] : [['producer', signature.producer]]),
+    ...signature.edits.map((edit, i) => [i === 0 ? 'edited' : '', edit]),
     ['engine', model.engine],
     [
       'batch',
@@ -164,9 +165,14 @@ function explainOutputs(plan: Plan): string[] {
     plan.outputs.map((output) => [
       output.name,
       output.list ? `list<${output.type}>` : output.type,
-      `← ${takeInWords(plan, output)}`,
+      `← ${takeInWords(plan, output)}${ofModel(plan, output)}`,
     ]),
   );
+}
+
+function ofModel(plan: Plan, { model }: PlannedOutput): string {
+  const { name } = plan.models[model]!;
+  return name === undefined ? '' : ` of ${name}`;
 }
 
 function takeInWords(plan: Plan, { model, from, take }: PlannedOutput): string {

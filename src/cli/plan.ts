@@ -24,7 +24,7 @@ export const planCommand: Command = {
   flags: { ...VAR_FLAG, ...WORKERS_FLAG, ...REPLACE_FLAG, ...OUTPUT_FLAGS },
   examples: [
     ['colonnade plan pipelines/append.yaml', 'the plan in words'],
-    ['colonnade plan pipelines/append.yaml --var day=2026-11-02', 'with a variable of the pipeline set'],
+    ['colonnade plan pipelines/predictions.yaml --var until=2026-01-01', 'with a variable of the pipeline set'],
     ['colonnade plan pipelines/append.yaml --json | jq .expected', 'rows, bytes and memory that are expected'],
   ],
   async run(args, terminal) {

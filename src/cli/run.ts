@@ -30,7 +30,7 @@ export const runCommand: Command = {
   examples: [
     ['colonnade run pipelines/append.yaml', 'score, and say where the result is'],
     ['colonnade run pipelines/append.yaml --replace', 'in place of an earlier output'],
-    ['colonnade run pipelines/append.yaml --var day=2026-11-02', 'with a variable of the pipeline set'],
+    ['colonnade run pipelines/predictions.yaml --var until=2026-01-01', 'with a variable of the pipeline set'],
     ['colonnade run pipelines/append.yaml --json | jq .scored', 'for scripts: one JSON object on stdout'],
   ],
   async run(args, terminal) {

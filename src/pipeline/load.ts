@@ -22,7 +22,7 @@ export type LoadOptions = Surroundings;
  * Reads and parses the pipeline file `file`. Paths in it are resolved against its folder.
  * Throws `PIPELINE_NOT_FOUND` where it cannot be read, and what {@link parsePipeline} throws.
  */
-export async function loadPipeline(file: string, options: LoadOptions): Promise<Pipeline> {
+export async function loadPipeline(file: string, options: LoadOptions = {}): Promise<Pipeline> {
   const bytes = await read(file);
   if (bytes.length > LARGEST_FILE) throw tooLarge(file);
   const text = decodeUtf8(bytes);

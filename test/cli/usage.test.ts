@@ -86,6 +86,8 @@ describe('help', () => {
         expect(text).toMatch(new RegExp(`(^|\\s)${flag.length === 1 ? '-' : '--'}${flag}\\b`));
       expect(text.split('\n').filter((line) => line.length > 110)).toEqual([]);
     }
+    expect(texts.get('preview')).toMatch(/^ {2}-n, --rows ROWS {2}/m);
+    expect(texts.get('run')).toMatch(/^ {2}-q, --quiet {2}/m);
   });
 
   it('gives examples whose variables the pipelines in them have', async () => {

@@ -95,8 +95,9 @@ async function notFound(file: string, cause: unknown): Promise<ColonnadeError> {
   const folder = code === 'EISDIR' ? file : dirname(file);
   const files = await pipelineFiles(folder);
   const near = nearest(basename(file), files) ?? (files.length === 1 ? files[0] : undefined);
-  const hint =
-    near !== undefined
+  const hint = files.includes(basename(file))
+    ? 'make it a file that this user may read'
+    : near !== undefined
       ? `did you mean \`${join(folder, near)}\`?`
       : files.length > 0
         ? `in ${folder} there are: ${files.slice(0, 10).join(', ')}`

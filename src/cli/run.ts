@@ -37,7 +37,7 @@ export const runCommand: Command = {
     const options = readOutputOptions(args);
     const pipeline = await readPipeline(args, terminal);
     if (args['dry-run'] === true) {
-      await showPlan(pipeline, options.json, terminal);
+      await showPlan(pipeline, options, terminal);
       return 0;
     }
     const summary = await score(pipeline, args, options, terminal);

@@ -17,6 +17,9 @@ const MOST_THREADS = 4;
 /** Rows that the model's time is measured with: enough to tell models apart, in a hundredth of a second. */
 const MEASURED_ROWS = 1024;
 
+/** Seconds for a row that a model is taken for which cannot be measured, as it refuses empty texts: with texts it takes about that. */
+const UNMEASURED_S = 10e-6;
+
 /** What scores the shards of a run. */
 export interface WorkerChoice {
   /** Worker processes; 1 means that the main process scores itself. */
@@ -36,8 +39,8 @@ export async function chooseWorkers(plan: Plan, requested?: number): Promise<Wor
   if (most === 1) return { workers: 1 };
   const model = await openPlannedModel(plan);
   const { inputs, batchSize, fixedBatch } = plan.model;
-  // Endless where it cannot be measured.
-  const perRow = secondsPerRow(model, inputs, fixedBatch ? batchSize : Math.min(batchSize, MEASURED_ROWS)) ?? Infinity;
+  const rows = fixedBatch ? batchSize : Math.min(batchSize, MEASURED_ROWS);
+  const perRow = secondsPerRow(model, inputs, rows) ?? UNMEASURED_S;
   if (perRow * plan.expected.rows < WORTH_PROCESSES_S) return { workers: 1, model };
   await model.release();
   return { workers: most };

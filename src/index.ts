@@ -4,7 +4,7 @@
  * ```ts
  * import { load, plan, run } from 'colonnade';
  *
- * const pipeline = await load('pipelines/append.yaml', { vars: { day: '2026-11-01' } });
+ * const pipeline = await load('pipelines/predictions.yaml', { vars: { until: '2026-01-01' } });
  * const planned = await plan(pipeline);
  * const scoring = run(planned);
  * for await (const event of scoring) if (event.type === 'progress') console.log(event.rowsDone, event.rowsTotal);

@@ -29,6 +29,14 @@ describe('the documentation', () => {
     for (const text of blocks) expect(() => parsePipeline(text, `${page}.yaml`, { env: {} })).not.toThrow();
   });
 
+  it('names modules and folders that exist in ARCHITECTURE.md', () => {
+    const named = [...read('ARCHITECTURE.md').matchAll(/`((?:test\/[\w/]+)|(?:[\w./-]+\/[\w-]+\.(?:ts|mjs)))`/g)].map(
+      ([, path]) => path!,
+    );
+    expect(named.length).toBeGreaterThan(20);
+    expect(named.filter((path) => !existsSync(`${root}${path}`) && !existsSync(`${root}src/${path}`))).toEqual([]);
+  });
+
   it.each(pages)('links only to files that exist from %s', (page) => {
     const folder = page.includes('/') ? 'docs/' : '';
     const links = [...read(page).matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)].map(([, link]) => link!);

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -38,15 +38,16 @@ describe('the packed package, installed without scripts into an empty folder', (
     ]);
   }, 60_000);
 
-  it('is a library with types', async () => {
-    writeFileSync(
-      join(folder, 'use.mjs'),
-      `import { load, plan } from 'colonnade';
-       const planned = await plan(await load('pipelines/append.yaml', { env: {} }));
-       console.log(planned.expected.rows);`,
-    );
-    const { stdout } = await run('node', ['use.mjs'], { cwd: folder });
-    expect(stdout.trim()).toBe('50000');
-    expect(readdirSync(join(folder, 'node_modules/colonnade/dist'))).toContain('index.d.ts');
+  it('is a library with types: the example of docs/library.md compiles and runs as it stands', async () => {
+    const [, example] = /^```ts\n(.*?)^```/ms.exec(readFileSync(join(root, 'docs/library.md'), 'utf8'))!;
+    writeFileSync(join(folder, 'use.ts'), example!);
+    const types = ['--typeRoots', join(root, 'node_modules/@types'), '--types', 'node'];
+    const compiler = join(root, 'node_modules/typescript/bin/tsc');
+    const options = ['--strict', '--module', 'nodenext', '--target', 'es2022', ...types, 'use.ts'];
+    await run('node', [compiler, ...options], { cwd: folder });
+    const { stdout, stderr } = await run('node', ['use.js'], { cwd: folder });
+    expect(stderr).toBe('');
+    expect(stdout).toMatch(/^50000 /);
+    expect(stdout).toMatch(/^\d+ .*predictions$/m);
   }, 60_000);
 });

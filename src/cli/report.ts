@@ -58,7 +58,16 @@ function report(event: RunEvent, log: Logger, progress: Progress, endLevel: 'inf
       log.warn(event.message);
       break;
     case 'finished': {
-      const { run_id, rows, scored, elapsed_s, rows_per_s } = event.summary;
+      const { run_id, rows, scored, quarantined, nulled, elapsed_s, rows_per_s } = event.summary;
+      const invalid = quarantined + nulled;
+      if (scored === 0 && invalid > 0) {
+        const reasons = Object.entries(event.summary.reasons).toSorted(([, m], [, n]) => n - m);
+        log.warn(
+          { run_id, rows, scored, invalid },
+          `no row was scored: ${counted(invalid, 'invalid row')}${reasons[0] === undefined ? '' : `, most by ${reasons[0][0]}`}; ` +
+            'with validate.max_invalid such a run fails',
+        );
+      }
       const what = `done: ${formatCount(scored)} of ${counted(rows, 'row')} scored`;
       const speed = `${formatDuration(elapsed_s)}, ${formatCount(Math.round(rows_per_s))} rows/s`;
       log[endLevel]({ run_id, rows, scored, elapsed_s, rows_per_s }, `${what} in ${speed}`);

@@ -30,14 +30,14 @@ export const runCommand: Command = {
   examples: [
     ['colonnade run pipelines/append.yaml', 'score, and say where the result is'],
     ['colonnade run pipelines/append.yaml --replace', 'in place of an earlier output'],
-    ['colonnade run pipelines/append.yaml --var day=2026-11-02', 'with a variable of the pipeline set'],
+    ['colonnade run pipelines/predictions.yaml --var until=2026-01-01', 'with a variable of the pipeline set'],
     ['colonnade run pipelines/append.yaml --json | jq .scored', 'for scripts: one JSON object on stdout'],
   ],
   async run(args, terminal) {
     const options = readOutputOptions(args);
     const pipeline = await readPipeline(args, terminal);
     if (args['dry-run'] === true) {
-      await showPlan(pipeline, options.json, terminal);
+      await showPlan(pipeline, options, terminal);
       return 0;
     }
     const summary = await score(pipeline, args, options, terminal);

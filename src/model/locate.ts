@@ -1,5 +1,5 @@
 /** Finds the model file that a path of a pipeline means: an `.onnx` file, or the one inside an MLflow model folder. */
-import { readFile, realpath, stat } from 'node:fs/promises';
+import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { parse } from 'yaml';
 import { ColonnadeError, messageOf } from '../errors.js';
@@ -29,9 +29,13 @@ export async function locateModel(path: string): Promise<LocatedModel> {
   try {
     description = parse(await readFile(join(path, MLMODEL), 'utf8'), { maxAliasCount: 0 });
   } catch (error) {
+    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    const models = missing ? (await readdir(path)).filter((name) => name.endsWith('.onnx')).sort() : [];
     throw new ColonnadeError(
       'MODEL_INVALID',
-      `${path} is a folder, and its file ${MLMODEL} cannot be read: ${messageOf(error)}`,
+      missing
+        ? `${path} is a folder, and no MLflow model: it has no file ${MLMODEL}${models.length === 0 ? '' : `; it holds ${models.slice(0, 10).join(', ')}`}`
+        : `${path} is a folder, and its file ${MLMODEL} cannot be read: ${messageOf(error)}`,
       {
         phase: 'model',
         hint: `Name the .onnx file itself, or a folder that MLflow saved a model of the onnx flavour in.`,

@@ -11,6 +11,14 @@ const MAX_MODEL_BYTES = 2 ** 31 - 1;
 /** Reads go in pieces: one read call cannot fill more than 2 GiB. */
 const READ_BYTES = 2 ** 28;
 
+/** What a failed read means, by the code of the system. */
+const READ_FAULTS: Readonly<Record<string, string>> = {
+  EACCES: 'permission is denied',
+  EPERM: 'permission is denied',
+  EISDIR: 'it is a folder',
+  EIO: 'the disk reported an error',
+};
+
 /** A model file in memory. */
 export interface ModelFile {
   readonly path: string;
@@ -69,10 +77,11 @@ export async function readBytes(path: string, maxBytes: number): Promise<Uint8Ar
     return bytes.subarray(0, at);
   } catch (error) {
     if (error instanceof ColonnadeError) throw error;
-    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
+    const { code } = error as NodeJS.ErrnoException;
+    const missing = code === 'ENOENT';
     throw new ColonnadeError(
       missing ? 'MODEL_NOT_FOUND' : 'MODEL_INVALID',
-      missing ? `there is no file ${path}` : `${path} cannot be read: ${messageOf(error)}`,
+      missing ? `there is no file ${path}` : `${path} cannot be read: ${READ_FAULTS[code ?? ''] ?? messageOf(error)}`,
       { phase: 'model', hint: 'Check model.path and the permissions of the file.', cause: error },
     );
   } finally {

@@ -6,7 +6,7 @@ import type { Segment } from './key-path.js';
 import { didYouMean } from './nearest.js';
 import { ROW_NUMBER } from './pipeline.js';
 import type { Finding, ProblemList } from './problems.js';
-import { RESERVED_PREFIX } from './schema.js';
+import { RESERVED_PREFIX, TAKES } from './schema.js';
 import { entriesOf, entry, itemsOf, nodeAt, offsetAt, textOf, type TreeNode } from './tree.js';
 
 /** A name in the file and where it stands. */
@@ -166,8 +166,6 @@ function inputFindings(root: TreeNode, features: { names: readonly Named[]; comp
 function listed(names: readonly string[]): string {
   return names.length <= 30 ? names.join(', ') : `${names.slice(0, 30).join(', ')} and ${names.length - 30} more`;
 }
-
-const TAKES = ['class', 'index', 'reduce', 'as'];
 
 function outputFindings(root: TreeNode): Finding[] {
   const places = [

@@ -8,7 +8,8 @@ import { entriesOf, entry, type ScalarNode, type TreeNode } from './tree.js';
 
 /** What the values come from. */
 export interface Surroundings {
-  readonly env: Readonly<Record<string, string | undefined>>;
+  /** What `${NAME}` reads; nothing is set where it is left out. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
   /** Values that replace those of `vars` in the file. */
   readonly vars?: Readonly<Record<string, string>>;
 }
@@ -83,7 +84,7 @@ export function interpolate(root: TreeNode, surroundings: Surroundings, text: st
 }
 
 class Filler {
-  private readonly env: Surroundings['env'];
+  private readonly env: NonNullable<Surroundings['env']>;
   private readonly variables: ReadonlyMap<string, Variable>;
   private readonly text: string;
   private readonly problems: ProblemList;
@@ -94,7 +95,7 @@ class Filler {
     text: string,
     problems: ProblemList,
   ) {
-    this.env = surroundings.env;
+    this.env = surroundings.env ?? {};
     this.variables = variables;
     this.text = text;
     this.problems = problems;

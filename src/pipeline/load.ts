@@ -22,7 +22,7 @@ export type LoadOptions = Surroundings;
  * Reads and parses the pipeline file `file`. Paths in it are resolved against its folder.
  * Throws `PIPELINE_NOT_FOUND` where it cannot be read, and what {@link parsePipeline} throws.
  */
-export async function loadPipeline(file: string, options: LoadOptions): Promise<Pipeline> {
+export async function loadPipeline(file: string, options: LoadOptions = {}): Promise<Pipeline> {
   const bytes = await read(file);
   if (bytes.length > LARGEST_FILE) throw tooLarge(file);
   const text = decodeUtf8(bytes);
@@ -103,8 +103,9 @@ async function notFound(file: string, cause: unknown): Promise<ColonnadeError> {
   const folder = code === 'EISDIR' ? file : dirname(file);
   const files = await pipelineFiles(folder);
   const near = nearest(basename(file), files) ?? (files.length === 1 ? files[0] : undefined);
-  const hint =
-    near !== undefined
+  const hint = files.includes(basename(file))
+    ? 'make it a file that this user may read'
+    : near !== undefined
       ? `did you mean \`${join(folder, near)}\`?`
       : files.length > 0
         ? `in ${folder} there are: ${files.slice(0, 10).join(', ')}`

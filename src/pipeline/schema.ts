@@ -121,6 +121,16 @@ const modelShape = {
 
 const model = mapping(modelShape).describe('The model, and how the features feed it.');
 
+/** Keys of an output of which there may be one. */
+export const TAKES = ['class', 'index', 'reduce', 'as'] as const;
+
+/** What JSON Schema says of the keys of a sink by its mode, unless that is an interpolation. */
+const ifMode = (modes: readonly string[], then: object): object => ({
+  if: { properties: { mode: { enum: modes } }, required: ['mode'] },
+  then,
+});
+const without = (...keys: string[]): object => ({ not: { anyOf: keys.map((key) => ({ required: [key] })) } });
+
 const output = z.union(
   [
     text('the name of a model output').describe('A model output as it is.'),
@@ -139,7 +149,10 @@ const output = z.union(
           'One number out of all columns: max, the largest; argmax, the position of the largest; margin, the largest less the second; entropy, in nats.',
         ),
       as: oneOf(['list']).optional().describe('All columns, as a list.'),
-    }).describe('A part of a model output: at most one of class, index, reduce and as.'),
+    }).meta({
+      description: 'A part of a model output: at most one of class, index, reduce and as.',
+      allOf: TAKES.flatMap((one, i) => TAKES.slice(i + 1).map((other) => ({ not: { required: [one, other] } }))),
+    }),
   ],
   { error: 'the name of a model output, or { from, … }' },
 );
@@ -246,7 +259,14 @@ const sink = mapping({
     .describe(
       'Rows of a row group; for partition and predictions, because the row groups of an append follow the source.',
     ),
-}).describe('Where the predictions go.');
+}).meta({
+  description: 'Where the predictions go.',
+  allOf: [
+    ifMode(['append', 'predictions'], without('partition_by', 'columns')),
+    ifMode(['append'], without('row_group_size')),
+    ifMode(['partition'], { required: ['partition_by'] }),
+  ],
+});
 
 const sizePhrase = 'a size such as 512MB or 2GiB, at least 128MB';
 

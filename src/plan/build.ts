@@ -24,8 +24,8 @@ export interface PlanFacts {
   readonly hiveTypes: Readonly<Record<string, string>>;
   /** By key in the pipeline: `features[2].sql`, `source.where`. */
   readonly expressions: ReadonlyMap<string, Expression>;
-  /** The most frequent length among the first lists of list features, by feature. */
-  readonly listLengths: ReadonlyMap<string, number>;
+  /** Lengths of the first lists of list features, the most frequent one first, by feature. */
+  readonly listLengths: ReadonlyMap<string, readonly number[]>;
   /** Of each model, in the order of the pipeline. */
   readonly signatures: readonly ModelSignature[];
 }

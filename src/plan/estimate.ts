@@ -12,7 +12,7 @@ const PACKED_ROWS = 16_384;
 /** A packed matrix larger than this falls out of the processor's cache. */
 const PACKED_BYTES = 8 * 2 ** 20;
 /** Resident bytes of a process with Node, DuckDB and ONNX Runtime at work, beside what the data asks for. */
-const BASE_MEMORY = 225 * 2 ** 20;
+const BASE_MEMORY = 170 * 2 ** 20;
 /** Row groups that are under way at once in a worker. */
 const OPEN_ROW_GROUPS = 2;
 

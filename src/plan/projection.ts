@@ -25,11 +25,8 @@ export interface ColumnFacts {
   readonly ranges: ReadonlyMap<string, NumericRange>;
   /** Expressions by their key in the pipeline: `features[2].sql`, `source.where`. */
   readonly expressions: ReadonlyMap<string, Expression>;
-  /**
-   * The most frequent length among the first lists of a list feature, by the feature's name; for inputs whose width the
-   * model leaves open.
-   */
-  readonly listLengths: ReadonlyMap<string, number>;
+  /** Lengths of the first lists of a list feature, the most frequent one first, by the feature's name. */
+  readonly listLengths: ReadonlyMap<string, readonly number[]>;
 }
 
 export interface Projection {
@@ -136,7 +133,8 @@ export function planProjection(
       if (!cast.ok) return refuse(first, cast);
       const type = columnType(firstValue.type);
       const declared = width ?? (type.kind === 'list' ? type.length : undefined);
-      const length = declared ?? facts.listLengths.get(first.name);
+      const found = facts.listLengths.get(first.name);
+      const length = declared ?? found?.[0];
       if (length === undefined)
         return mismatch(
           `${words} leaves its width open, and no row of ${first.name} tells how long its lists are`,
@@ -145,6 +143,12 @@ export function planProjection(
       if (type.kind === 'list' && type.length !== undefined && type.length !== length) {
         return mismatch(
           `${words} takes ${length} values a row, feature ${first.name} is ${firstValue.type}`,
+          'feed it a list of the length that the model was trained with',
+        );
+      }
+      if (found !== undefined && !found.includes(length)) {
+        return mismatch(
+          `${words} takes ${length} values a row, the first lists of ${first.name} have ${found.slice(0, 3).join(', ')}`,
           'feed it a list of the length that the model was trained with',
         );
       }

@@ -1,5 +1,6 @@
 /** The rules that rows are checked by, in words. */
 import type { Rule } from '../pipeline/pipeline.js';
+import type { ElementType } from './facts.js';
 import { alignRows } from './layout.js';
 import type { Plan } from './plan.js';
 import { counted, formatShare } from './quantities.js';
@@ -22,14 +23,13 @@ export function explainRules(plan: Plan): string[] {
       : 'share' in maxInvalid
         ? `${formatShare(maxInvalid.share, 1)} of the rows`
         : counted(maxInvalid.count, 'row');
-  const checked = new Map<string, Rule>();
-  for (const column of plan.projection) {
-    if (column.role === 'feature' || column.role === 'rule') checked.set(column.name, column.rule);
+  const checked = new Map<string, string>();
+  for (const { name, role, rule, element } of plan.projection) {
+    if (role === 'feature' || role === 'rule') checked.set(name, ruleInWords(rule, element));
   }
   // Columns with the same rule share a line: most have the default one.
   const byRule = new Map<string, string[]>();
-  for (const [name, rule] of checked) {
-    const words = ruleInWords(rule);
+  for (const [name, words] of checked) {
     byRule.set(words, [...(byRule.get(words) ?? []), name]);
   }
   return alignRows([
@@ -47,8 +47,8 @@ function listed(names: readonly string[]): string {
     : `${names.slice(0, MOST_NAMES).join(', ')} and ${names.length - MOST_NAMES} more`;
 }
 
-/** `0 to 120, not missing, finite`. */
-export function ruleInWords({ min, max, missing, infinite }: Rule): string {
+/** `0 to 120, not missing, finite`; only floats can be infinite. */
+function ruleInWords({ min, max, missing, infinite }: Rule, element: ElementType): string {
   const range =
     min !== undefined && max !== undefined
       ? `${min} to ${max}`
@@ -63,6 +63,7 @@ export function ruleInWords({ min, max, missing, infinite }: Rule): string {
       : missing === 'nan'
         ? 'missing becomes NaN'
         : `missing becomes ${JSON.stringify(missing.value)}`;
-  const infinity = infinite === 'allow' ? 'may be infinite' : 'finite';
+  const isFloat = element === 'float32' || element === 'float64';
+  const infinity = !isFloat ? '' : infinite === 'allow' ? 'may be infinite' : 'finite';
   return [range, gaps, infinity].filter((part) => part !== '').join(', ');
 }

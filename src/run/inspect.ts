@@ -2,6 +2,7 @@
 import { open, readdir, stat } from 'node:fs/promises';
 import { ColonnadeError } from '../errors.js';
 import { inspectModel, type ModelDescription } from '../model/inspect.js';
+import { readError } from '../parquet/blocks.js';
 import { inspectParquet, type ParquetReport } from '../parquet/describe.js';
 import { looksLike, OTHER_BINARY } from '../parquet/magic.js';
 
@@ -33,8 +34,9 @@ async function kindOf(path: string): Promise<'parquet' | 'model'> {
     head = await readHead(path);
   } catch (error) {
     if (error instanceof ColonnadeError) throw error;
-    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    throw neither(`${path}: ${missing ? 'there is no such file' : String(error)}`, error);
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENOTDIR') throw neither(`${path}: there is no such file`, error);
+    throw readError(error, path);
   }
   const magic = head.toString('latin1', 0, 4);
   if (magic === 'PAR1' || magic === 'PARE' || /\.(parquet|parq|pq)$/i.test(path)) return 'parquet';

@@ -177,8 +177,9 @@ function locateProblems(error: unknown, pipeline: Pipeline): unknown {
 const MEASURED_LISTS = 1000;
 
 /**
- * The most frequent length among the first lists of each list feature, the one that comes first where several are. An
- * empty one tells of no model. A single list could be the one that is cut short, and all others would be called invalid.
+ * The lengths of the first lists of each list feature that is to be scored, the most frequent one first, of several the one
+ * that comes first. An empty list tells of no model. A single one could be the one that is cut short, and all others would
+ * be called invalid.
  */
 async function measureLists(
   database: Database,
@@ -186,10 +187,12 @@ async function measureLists(
   schemas: readonly SchemaGroup[],
   types: Readonly<Record<string, string>>,
   expressions: ReadonlyMap<string, Expression>,
-): Promise<Map<string, number>> {
+): Promise<Map<string, readonly number[]>> {
+  const wanted = expressions.get('source.where');
+  const where = wanted === undefined ? '' : ` AND COALESCE((${wanted.sql}), false)`;
   const typeIn = ({ columns }: SchemaGroup, name: string): string | undefined =>
     columns.find((column) => column.name === name)?.type;
-  const lengths = new Map<string, number>();
+  const lengths = new Map<string, readonly number[]>();
   for (const [i, feature] of pipeline.features.entries()) {
     const expression = expressions.get(`features[${i}].sql`);
     const type = expression?.type ?? typeIn(schemas[0]!, feature.name);
@@ -206,7 +209,7 @@ async function measureLists(
       if (left === 0) break;
       // In the order of the file, as the database has one thread.
       const rows = await database.rows(
-        `SELECT ${measure} AS length FROM ${scanSql(file, types)} WHERE ${measure} > 0 LIMIT ${left}`,
+        `SELECT ${measure} AS length FROM ${scanSql(file, types)} WHERE ${measure} > 0${where} LIMIT ${left}`,
         { file: file.path },
       );
       left -= rows.length;
@@ -215,9 +218,12 @@ async function measureLists(
         counts.set(length, (counts.get(length) ?? 0) + 1);
       }
     }
-    const most = Math.max(...counts.values());
-    const [length] = [...counts].find(([, count]) => count === most) ?? [];
-    if (length !== undefined) lengths.set(feature.name, length);
+    if (counts.size > 0)
+      lengths.set(
+        feature.name,
+        // Sorting keeps those that are equally frequent in their order.
+        [...counts].sort(([, a], [, b]) => b - a).map(([length]) => length),
+      );
   }
   return lengths;
 }

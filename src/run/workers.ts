@@ -17,6 +17,9 @@ const MOST_THREADS = 4;
 /** Rows that the model's time is measured with: enough to tell models apart, in a hundredth of a second. */
 const MEASURED_ROWS = 1024;
 
+/** Seconds for a row that a model is taken for which cannot be measured, as it refuses empty texts: with texts it takes about that. */
+const UNMEASURED_S = 10e-6;
+
 /** What scores the shards of a run. */
 export interface WorkerChoice {
   /** Worker processes; 1 means that the main process scores itself. */
@@ -38,8 +41,7 @@ export async function chooseWorkers(plan: Plan, requested?: number): Promise<Wor
   let perRow = 0;
   for (const [i, { inputs, batchSize, fixedBatch }] of plan.models.entries()) {
     const rows = fixedBatch ? batchSize : Math.min(batchSize, MEASURED_ROWS);
-    // Endless where it cannot be measured.
-    perRow += secondsPerRow(models[i]!, inputs, rows) ?? Infinity;
+    perRow += secondsPerRow(models[i]!, inputs, rows) ?? UNMEASURED_S;
   }
   if (perRow * plan.expected.rows < WORTH_PROCESSES_S) return { workers: 1, models };
   for (const model of models) await model.release();

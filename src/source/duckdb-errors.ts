@@ -108,7 +108,8 @@ export function duckdbError(error: unknown, context: QueryContext = {}): Colonna
   if ((isGone(fault) && !written) || (context.file !== undefined && !existsSync(context.file))) {
     return told(
       'INPUT_GONE',
-      `${context.file ?? 'a file'} is not there any more: ${said}`,
+      // What DuckDB says of a known file is about a glob that it tried next, and tells nobody anything.
+      context.file === undefined ? `a file is not there any more: ${said}` : `${context.file} is not there any more`,
       'let nothing remove or move the source during a run; then run it again',
     );
   }

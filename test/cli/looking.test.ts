@@ -8,6 +8,20 @@ const bench = await openShop();
 const start = (...args: string[]) => colonnade(args, { cwd: bench.folder });
 
 describe('plan', () => {
+  it('warns where a run would be refused for the output that is there, and plans all the same', async () => {
+    await bench.write('taken.yaml', SHOP.replace('path: out', 'path: taken'));
+    await bench.write('taken/notes.txt', 'mine');
+    const { code, stdout, stderr } = await start('plan', 'taken.yaml', '--log-format', 'json');
+    expect(code).toBe(0);
+    expect(stdout).toContain('6,000 in 4 row groups');
+    expect(records(stderr)).toMatchObject([
+      { level: 'warn', code: 'OUTPUT_EXISTS', msg: 'a run would be refused: taken exists already' },
+    ]);
+    const foreign = await start('plan', 'taken.yaml', '--replace', '--json');
+    expect(onlyObject(foreign.stdout)).toMatchObject({ name: 'shop' });
+    expect(foreign.stderr).toContain('notes.txt, for one');
+  });
+
   it('says what would be read, fed, written and checked, by the words of the pipeline', async () => {
     const { code, stdout, stderr } = await start('plan', 'shop.yaml', '--var', 'most=24', '--workers', '2');
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });

@@ -42,6 +42,20 @@ describe('run', () => {
     expect(await readFile(bench.path('out.colonnade/manifest.json'), 'utf8')).not.toBe(before);
   });
 
+  it('warns where every row is invalid, and puts no tick there', async () => {
+    const { code, stdout, stderr } = await run('--replace', '--var', 'most=-1');
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^! shop: scored 0 of 6,000 rows/);
+    expect(records(stderr).filter(({ level }) => level === 'warn')).toMatchObject([
+      {
+        scored: 0,
+        invalid: 6000,
+        msg: expect.stringMatching(/^no row was scored: 6,000 invalid rows, most by x: above/) as string,
+      },
+    ]);
+    expect((await run('--replace', '-q', '--var', 'most=-1')).stderr).toContain('validate.max_invalid');
+  });
+
   it('takes variables by --var, and refuses one that the pipeline does not have', async () => {
     const { stdout } = await run('--replace', '--json', '--var', 'most=24');
     // x is 0 to 48, of which 0 to 24 are let through but for 9 and 19.

@@ -25,7 +25,7 @@ describe('stdout', () => {
       rows_per_s: expect.any(Number) as number,
     });
 
-    const plan = await start('plan', 'shop.yaml', '--json');
+    const plan = await start('plan', 'shop.yaml', '--json', '--replace');
     expect(onlyObject(plan.stdout)).toMatchObject({
       name: 'shop',
       expected: { rows: 6000 },

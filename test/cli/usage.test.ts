@@ -2,11 +2,11 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { COMMANDS } from '../../src/cli/commands.js';
+import { loadPipeline } from '../../src/pipeline/load.js';
 import { bash, colonnade, COLONNADE, onlyObject, STACK } from './program.js';
 
-const version = (
-  JSON.parse(readFileSync(fileURLToPath(new URL('../../package.json', import.meta.url)), 'utf8')) as { version: string }
-).version;
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const { version } = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as { version: string };
 
 describe('a command line that is wrong', () => {
   it.each([
@@ -86,6 +86,18 @@ describe('help', () => {
         expect(text).toMatch(new RegExp(`(^|\\s)${flag.length === 1 ? '-' : '--'}${flag}\\b`));
       expect(text.split('\n').filter((line) => line.length > 110)).toEqual([]);
     }
+    expect(texts.get('preview')).toMatch(/^ {2}-n, --rows ROWS {2}/m);
+    expect(texts.get('run')).toMatch(/^ {2}-q, --quiet {2}/m);
+  });
+
+  it('gives examples whose variables the pipelines in them have', async () => {
+    const examples = COMMANDS.flatMap(({ examples }) => examples.map(([example]) => example)).flatMap((example) => {
+      const [, file] = /^colonnade (?:run|plan|preview|validate) (?:--\S+ )?(pipelines\/\w+\.yaml)/.exec(example) ?? [];
+      const vars = [...example.matchAll(/--var (\w+)=(\S+)/g)].map(([, name, value]) => [name!, value!] as const);
+      return file === undefined ? [] : [{ file, vars: Object.fromEntries(vars) }];
+    });
+    expect(examples.filter(({ vars }) => Object.keys(vars).length > 0)).toHaveLength(2);
+    for (const { file, vars } of examples) await loadPipeline(`${root}${file}`, { vars });
   });
 
   it('wins over what is wrong beside it', async () => {

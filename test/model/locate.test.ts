@@ -62,7 +62,13 @@ describe('the path of a model', () => {
   });
 
   it('says so where a folder is no model', async () => {
-    expect(await rejection(locateModel(folder))).toMatchObject({ code: 'MODEL_INVALID' });
+    const path = join(folder, 'plain');
+    await mkdir(path);
+    const empty = await rejection(locateModel(path));
+    expect(empty).toMatchObject({ code: 'MODEL_INVALID' });
+    expect(empty.message).toMatch(/is a folder, and no MLflow model: it has no file MLmodel$/);
+    for (const name of ['b.onnx', 'a.onnx', 'notes.txt']) await writeFile(join(path, name), '');
+    expect((await rejection(locateModel(path))).message).toMatch(/no file MLmodel; it holds a\.onnx, b\.onnx$/);
   });
 
   it('says why a path cannot be looked at', async () => {

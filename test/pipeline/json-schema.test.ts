@@ -26,9 +26,18 @@ describe('the JSON Schema of pipeline files', () => {
         for (const [name, inner] of properties(node))
           expect([name, inner['description']]).toEqual([name, expect.any(String)]);
       }
-      Object.values(node).forEach(visit);
+      // A condition describes nothing.
+      for (const [key, inner] of Object.entries(node)) if (key !== 'if') visit(inner);
     };
     visit(committed);
+  });
+
+  it('knows which keys do not go together', () => {
+    const output = property(committed, 'outputs')['additionalProperties'] as { anyOf: Node[] };
+    const pairs = output.anyOf.flatMap(({ allOf = [] }) => allOf as { not: { required: string[] } }[]);
+    expect(pairs.map(({ not }) => not.required.join(' '))).toContain('class index');
+    expect(pairs).toHaveLength(6);
+    expect(JSON.stringify(property(committed, 'sink')['allOf'])).toContain('"then":{"required":["partition_by"]}');
   });
 
   it('offers allowed words and defaults, and lets interpolations stand in their place', () => {

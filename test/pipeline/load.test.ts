@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -422,6 +422,13 @@ describe('loadPipeline', () => {
     expect((await failure(join(folder, 'empty', 'x.yaml'))).hint).toBe(
       `there is no .yaml file in ${join(folder, 'empty')}`,
     );
+    symlinkSync('loop.yaml', join(folder, 'loop.yaml'));
+    const unreadable = await failure(join(folder, 'loop.yaml'));
+    expect([unreadable.code, unreadable.hint]).toEqual([
+      'PIPELINE_NOT_FOUND',
+      'make it a file that this user may read',
+    ]);
+    rmSync(join(folder, 'loop.yaml'));
     expect((await failure(join(folder, 'none', 'x.yaml'))).code).toBe('PIPELINE_NOT_FOUND');
     expect((await failure(join(folder, 'a\0b.yaml'))).code).toBe('PIPELINE_NOT_FOUND');
   });

@@ -1,5 +1,5 @@
 /** What `inspect` takes a path for. */
-import { mkdir } from 'node:fs/promises';
+import { mkdir, symlink } from 'node:fs/promises';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { inspectFile } from '../../src/run/inspect.js';
 import { linearModel } from './onnx.js';
@@ -15,6 +15,14 @@ describe('a path to inspect', () => {
     await bench.parquet('table.bin', 'SELECT 1 AS x');
     expect(await inspectFile(bench.path('model.bin'))).toMatchObject({ kind: 'model' });
     expect(await inspectFile(bench.path('table.bin'))).toMatchObject({ kind: 'parquet', rows: 1 });
+  });
+
+  it('that cannot be read is told as that', async () => {
+    await symlink('loop.onnx', bench.path('loop.onnx'));
+    const error = await rejection(inspectFile(bench.path('loop.onnx')));
+    expect(error).toMatchObject({ code: 'IO_FAILED', exitCode: 1 });
+    expect(error.message).toMatch(/^reading .*loop\.onnx: ELOOP/);
+    expect(error.hint).toContain('make the file readable');
   });
 
   it('is told what it is instead where it is neither', async () => {

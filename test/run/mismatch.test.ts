@@ -36,6 +36,34 @@ function passing(...inputs: ValueSpec[]): Uint8Array {
   });
 }
 
+describe('a model that takes lists of another length', () => {
+  const model = passing({ name: 'X', type: 'float32', shape: ['N', 4] });
+  const lists = async (where?: string): Promise<Parts> =>
+    partsFor(model, {
+      features: ['v'],
+      outputs: { y: { from: 'score', as: 'list' } },
+      ...(where === undefined ? {} : { source: { where } }),
+    });
+
+  it('is refused before a row is scored, with both lengths', async () => {
+    const error = await bench.failure(await lists());
+    expect(error.code).toBe('MODEL_MISMATCH');
+    expect(error.problems).toMatchObject([
+      { key: 'features', message: 'model input X (float32[N, 4]) takes 4 values a row, the first lists of v have 3' },
+    ]);
+  });
+
+  it('scores those that fit where some of the first do, and of the rows that are asked for', async () => {
+    await bench.parquet(
+      'data/a.parquet',
+      'SELECT i AS id, CASE WHEN i < 4990 THEN [1, 2, 3] ELSE [1, 2, 3, 4] END::FLOAT[] AS v FROM range(5000) t(i)',
+    );
+    const { summary } = await bench.run(await lists('id >= 4980'));
+    expect(summary).toMatchObject({ scored: 10, quarantined: 10, filtered: 4980 });
+    expect((await bench.failure({ ...(await lists()), sink: { path: 'other' } })).code).toBe('MODEL_MISMATCH');
+  });
+});
+
 describe('a model that does not fit the columns', () => {
   const float = (name: string, shape: (number | string)[]): ValueSpec => ({ name, type: 'float32', shape });
   const cases: { what: string; model: () => Uint8Array; change?: Partial<Parts>; says: RegExp; hint: RegExp }[] = [

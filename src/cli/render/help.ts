@@ -84,11 +84,13 @@ function positionalName({ positional }: Command): string {
 function flagRows(flags: readonly (readonly [string, Flag])[]): (readonly [string, string])[] {
   const short = flags.some(([, { alias }]) => alias !== undefined);
   return flags.map(([name, flag]) => {
-    const alias = flag.alias === undefined ? (short ? '    ' : '') : `-${flag.alias}, `;
+    // A letter first, whichever of the two is the flag's name.
+    const names = flag.alias === undefined ? [name] : [name, flag.alias].toSorted((a, b) => a.length - b.length);
+    const shown = names.map((word) => `${word.length === 1 ? '-' : '--'}${word}`).join(', ');
+    const indent = short && flag.alias === undefined ? '    ' : '';
     const fallback = flag.fallback === undefined ? '' : ` (default: ${flag.fallback})`;
     const value = flag.kind === 'boolean' ? '' : ` ${flag.value ?? 'VALUE'}`;
-    const dashes = name.length === 1 ? '-' : '--';
-    return [`${alias}${dashes}${name}${value}`, `${flag.describe}${choicesOf(flag.choices)}${fallback}`];
+    return [`${indent}${shown}${value}`, `${flag.describe}${choicesOf(flag.choices)}${fallback}`];
   });
 }
 

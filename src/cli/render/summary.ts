@@ -39,8 +39,10 @@ export function renderSummary(summary: RunSummary, example: string | undefined, 
   }
   facts.push(['manifest', path(summary.manifest)]);
 
+  // Done, and yet nothing that anybody wanted: not what a tick is for.
+  const mark = scored === 0 && summary.quarantined + summary.nulled > 0 ? colors.yellow('!') : colors.green('✓');
   const lines = [
-    `${colors.green('✓')} ${colors.bold(`${printable(summary.pipeline)}: scored ${what}`)} ${colors.dim(`in ${formatDuration(elapsed_s)}${speed}`)}`,
+    `${mark} ${colors.bold(`${printable(summary.pipeline)}: scored ${what}`)} ${colors.dim(`in ${formatDuration(elapsed_s)}${speed}`)}`,
     '',
     ...labelled(facts, colors),
   ];

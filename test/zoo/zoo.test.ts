@@ -41,7 +41,16 @@ function far(a: unknown, b: unknown): number {
 
 describe('a model is scored as by Python and by the library that made it', () => {
   it.each(readdirSync(join(zoo, 'cases')).sort())('%s', async (name) => {
-    const { path = 'model.onnx', features, inputs, outputs, rules, batch_size, tolerance = 1e-5, python = 0 } = caseOf(name);
+    const {
+      path = 'model.onnx',
+      features,
+      inputs,
+      outputs,
+      rules,
+      batch_size,
+      tolerance = 1e-5,
+      python = 0,
+    } = caseOf(name);
     const parts: Parts = {
       source: { path: join(zoo, 'table.parquet') },
       features,

@@ -54,7 +54,15 @@ function modelSections(model: ModelInspection): Section[] {
         ['sha256', model.hash],
       ]),
     },
-    { title: 'Inputs', lines: alignRows(model.inputs.map((input) => [input.name, tensorInWords(input)])) },
+    {
+      title: 'Inputs',
+      lines: [
+        ...alignRows(model.inputs.map((input) => [input.name, tensorInWords(input)])),
+        ...(model.columns === undefined
+          ? []
+          : [`logged with ${listed(model.columns.map(({ name, type }) => `${name} (${type})`))}`]),
+      ],
+    },
     {
       title: 'Outputs',
       lines: alignRows(
@@ -63,7 +71,7 @@ function modelSections(model: ModelInspection): Section[] {
           tensorInWords(output),
           output.classes === undefined ? '' : `classes ${listed(output.classes.map((label) => JSON.stringify(label)))}`,
         ]),
-      ),
+      ).concat(model.unusable.map(({ name, reason }) => `${name} ${reason}`)),
     },
   ];
 }

@@ -20,12 +20,14 @@ export interface Manifest {
   readonly run_id: string;
   readonly plan_hash: string;
   readonly pipeline: { readonly name: string; readonly file: string; readonly hash: string };
-  readonly model: {
+  /** In the order of the pipeline; without a name where there is one. */
+  readonly models: readonly {
+    readonly name?: string;
     readonly path: string;
     readonly hash: string;
     readonly engine: string;
     readonly batch_size: number;
-  };
+  }[];
   readonly inputs: readonly { readonly path: string; readonly rows: number; readonly fingerprint: Fingerprint }[];
   readonly output: string;
   readonly outputs: readonly WrittenFile[];

@@ -1,26 +1,17 @@
 /**
- * Reads an ONNX file without running it: what goes in, what comes out, what it is made of. ZipMap nodes, which turn a
- * matrix of scores into maps that no column can hold, are taken out on the way.
+ * Reads an ONNX file without running it: what goes in, what comes out, what it is made of. What no column could be fed from
+ * or made into is edited on the way (`graph-edits.ts`).
  */
-import { create, toBinary } from '@bufbuild/protobuf';
+import { toBinary } from '@bufbuild/protobuf';
 import { ColonnadeError } from '../errors.js';
-import type { Dimension, ElementType } from '../plan/facts.js';
-import { ClassLabelFinder, labelsOfNode, type ClassLabels } from './class-labels.js';
+import type { Dimension, ElementType, LoggedColumn, UnusableOutput } from '../plan/facts.js';
+import { ClassLabelFinder, type ClassLabels } from './class-labels.js';
 import { elementTypeOf, onnxTypeName } from './element-types.js';
 import { findExternalFiles, type ExternalFile } from './external-data.js';
+import { editGraph, type EditOptions } from './graph-edits.js';
 import { locateModel } from './locate.js';
 import { parseModel, readModelFile, type ParsedModel } from './model-file.js';
-import {
-  ModelProtoSchema,
-  OperatorSetIdProtoSchema,
-  TensorProto_DataType as OnnxType,
-  TypeProto_TensorSchema,
-  TypeProtoSchema,
-  type GraphProto,
-  type NodeProto,
-  type TypeProto,
-  type TypeProto_Tensor,
-} from './onnx_pb.js';
+import { ModelProtoSchema, type GraphProto, type TypeProto, type TypeProto_Tensor } from './onnx_pb.js';
 
 /** A graph input or output as the file declares it. */
 export interface DeclaredTensor {
@@ -38,7 +29,7 @@ export interface DeclaredOutput extends DeclaredTensor {
 export interface ModelGraph {
   /** Absolute path of the ONNX file, inside the folder where the pipeline names an MLflow folder. */
   readonly path: string;
-  /** What a session is made from: the file's bytes, or those of the graph without ZipMap. */
+  /** What a session is made from: the file's bytes, or those of the edited graph. */
   readonly bytes: Uint8Array;
   /** sha256, hex, of the file as it is on disk. */
   readonly hash: string;
@@ -52,9 +43,15 @@ export interface ModelGraph {
   /** Numbers in the initializers and in the float attributes of `ai.onnx.ml` nodes (coefficients, tree values). */
   readonly parameters: number;
   readonly inputs: readonly DeclaredTensor[];
+  /** The columns that it was logged with, where MLflow tells. */
+  readonly columns?: readonly LoggedColumn[];
   readonly outputs: readonly DeclaredOutput[];
+  /** Outputs that no column can be made of. */
+  readonly unusable: readonly UnusableOutput[];
   /** Outputs whose ZipMap was taken out. */
   readonly zipMaps: readonly string[];
+  /** What was changed at the graph's borders, in words. */
+  readonly edits: readonly string[];
 }
 
 /**
@@ -64,20 +61,36 @@ export interface ModelGraph {
  * @throws ColonnadeError `MODEL_NOT_FOUND`; `MODEL_INVALID` when it is not a whole ONNX model or points outside its
  *   folder; `MODEL_UNSUPPORTED` when an input or output is nothing that a column can hold
  */
-export async function readGraph(path: string): Promise<ModelGraph> {
-  const file = await readModelFile(await locateModel(path));
+export async function readGraph(path: string, options: EditOptions = {}): Promise<ModelGraph> {
+  const located = await locateModel(path);
+  const file = await readModelFile(located.path);
   const model = parseModel(file);
   const { graph } = model;
   const externalFiles = await findExternalFiles(file.path, model);
   const opsets = opsetsOf(model);
   const operators = countOperators(graph);
   const parameters = countParameters(graph);
-  const zipMaps = removeZipMaps(file.path, model);
+  const { zipMaps, words } = editGraph(file.path, model, options);
   const labels = new ClassLabelFinder(graph);
   const initialized = new Set(graph.initializer.map(({ name }) => name));
+  const outputs: DeclaredOutput[] = [];
+  const unusable: UnusableOutput[] = [];
+  for (const { name, type } of graph.output) {
+    const output = declared(name, type);
+    if ('reason' in output) {
+      unusable.push({ name, reason: output.reason, hint: outputHint(name, output) });
+      continue;
+    }
+    const isScore = output.type === 'float32' || output.type === 'float64';
+    const classes = zipMaps.get(name) ?? (isScore ? labels.of(name) : undefined);
+    outputs.push(classes === undefined ? output : { ...output, classes });
+  }
+  const [first] = unusable;
+  if (outputs.length === 0 && first !== undefined)
+    throw unsupported(`the output ${first.name} of ${file.path} ${first.reason}`, first.hint);
   return {
     path: file.path,
-    bytes: zipMaps.size === 0 ? file.bytes : toBinary(ModelProtoSchema, model),
+    bytes: words.length === 0 ? file.bytes : toBinary(ModelProtoSchema, model),
     hash: file.hash,
     size: externalFiles.reduce((sum, { bytes }) => sum + bytes, file.bytes.length),
     externalFiles,
@@ -88,78 +101,49 @@ export async function readGraph(path: string): Promise<ModelGraph> {
     parameters,
     inputs: graph.input
       .filter(({ name }) => !initialized.has(name))
-      .map(({ name, type }) => declared(file.path, 'input', name, type)),
-    outputs: graph.output.map(({ name, type }) => {
-      const output = declared(file.path, 'output', name, type);
-      const isScore = output.type === 'float32' || output.type === 'float64';
-      const classes = zipMaps.get(name) ?? (isScore ? labels.of(name) : undefined);
-      return classes === undefined ? output : { ...output, classes };
-    }),
+      .map(({ name, type }) => declaredInput(file.path, name, type)),
+    ...(located.columns === undefined ? {} : { columns: located.columns }),
+    outputs,
+    unusable,
     zipMaps: [...zipMaps.keys()],
+    edits: words,
   };
 }
 
-/**
- * Replaces each ZipMap that makes a graph output by an Identity, so that the output keeps its name and is the matrix of
- * scores. Gives the labels by the names of those outputs.
- */
-function removeZipMaps(path: string, model: ParsedModel): Map<string, ClassLabels | undefined> {
-  const { graph } = model;
-  const found = new Map<string, ClassLabels | undefined>();
-  for (const node of graph.node) {
-    if (node.opType !== 'ZipMap' || node.domain !== 'ai.onnx.ml') continue;
-    const output = graph.output.find(({ name }) => name === node.output[0]);
-    if (output === undefined) continue;
-    if (graph.node.some(({ input }) => input.includes(output.name))) {
-      throw unsupported(
-        `the output ${output.name} of ${path} is a ZipMap that other nodes of the graph read`,
-        'Export the model without ZipMap: options={"zipmap": False}.',
-      );
-    }
-    const classes = labelsOfNode(node);
-    found.set(output.name, classes);
-    replaceByIdentity(node);
-    output.type = scoreMatrixType(classes);
-  }
-  if (found.size > 0 && !model.opsetImport.some(({ domain }) => isOnnxDomain(domain))) {
-    // Identity belongs to ONNX's own domain, which a graph of ai.onnx.ml nodes only need not import. It is in opset 1
-    // already, but runtimes drop support for the oldest ones.
-    model.opsetImport.push(create(OperatorSetIdProtoSchema, { domain: '', version: 13n }));
-  }
-  return found;
+/** What a value is instead of a tensor that a column can hold. */
+interface NoColumn {
+  /** Goes on from "the input X of model.onnx …". */
+  readonly reason: string;
+  readonly kind: string;
 }
 
-function replaceByIdentity(node: NodeProto): void {
-  node.opType = 'Identity';
-  node.domain = '';
-  node.attribute = [];
-}
-
-function scoreMatrixType(classes: ClassLabels | undefined): TypeProto {
-  const width = classes === undefined ? {} : { value: { case: 'dimValue' as const, value: BigInt(classes.length) } };
-  const tensorType = create(TypeProto_TensorSchema, { elemType: OnnxType.FLOAT, shape: { dim: [{}, width] } });
-  return create(TypeProtoSchema, { value: { case: 'tensorType', value: tensorType } });
-}
-
-function declared(path: string, side: 'input' | 'output', name: string, type: TypeProto | undefined): DeclaredTensor {
+function declared(name: string, type: TypeProto | undefined): DeclaredTensor | NoColumn {
   if (type?.value.case !== 'tensorType') {
     const kind = type?.value.case?.replace('Type', '') ?? 'value without a type';
-    throw unsupported(
-      `the ${side} ${name} of ${path} is a ${kind}; only tensors can be ${side === 'input' ? 'fed from' : 'made into'} columns`,
-      kind === 'sequence' || kind === 'map'
-        ? 'Export the model with tensor outputs: for scikit-learn and LightGBM set options={"zipmap": False} or zipmap=False.'
-        : `Export the model with a tensor in place of ${name}.`,
-    );
+    return { kind, reason: `is a ${kind}; only tensors can be columns` };
   }
   const tensor = type.value.value;
   const element = elementTypeOf(tensor.elemType);
   if (element === undefined) {
-    throw unsupported(
-      `the ${side} ${name} of ${path} holds ${onnxTypeName(tensor.elemType)} values, which no column can hold`,
-      `Add a Cast to float32 (or another plain type) at ${name} and export the model again.`,
-    );
+    const kind = onnxTypeName(tensor.elemType);
+    return { kind, reason: `holds ${kind} values, which no column can hold` };
   }
   return tensor.shape === undefined ? { name, type: element } : { name, type: element, shape: dimensions(tensor) };
+}
+
+function outputHint(name: string, { kind }: NoColumn): string {
+  return kind === 'sequence' || kind === 'map'
+    ? 'Export the model with tensor outputs: for scikit-learn and LightGBM set options={"zipmap": False} or zipmap=False.'
+    : `Export the model with a float32 tensor (or another plain type) in place of ${name}.`;
+}
+
+function declaredInput(path: string, name: string, type: TypeProto | undefined): DeclaredTensor {
+  const input = declared(name, type);
+  if (!('reason' in input)) return input;
+  throw unsupported(
+    `the input ${name} of ${path} ${input.reason}`,
+    `Export the model with a float32 tensor (or another plain type) in place of ${name}.`,
+  );
 }
 
 /** Symbolic, absent and negative extents are open; converters write all three. */

@@ -3,19 +3,28 @@ import { readdir, readFile, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { parse } from 'yaml';
 import { ColonnadeError, messageOf } from '../errors.js';
+import type { LoggedColumn } from '../plan/facts.js';
 
 /** The file that describes an MLflow model: https://mlflow.org/docs/latest/ml/model/#storage-format. */
 const MLMODEL = 'MLmodel';
 
+/** Where a model is, and what lies beside it. */
+export interface LocatedModel {
+  /** The ONNX file. */
+  readonly path: string;
+  /** The named columns of the MLflow signature, in its order; absent where there is none, or one of tensors. */
+  readonly columns?: readonly LoggedColumn[];
+}
+
 /**
- * The path of the ONNX file.
+ * Finds the ONNX file.
  *
  * @param path a file, or a folder with an `MLmodel` file of the `onnx` flavour
  * @throws ColonnadeError `MODEL_NOT_FOUND`, `MODEL_INVALID`
  */
-export async function locateModel(path: string): Promise<string> {
+export async function locateModel(path: string): Promise<LocatedModel> {
   const stats = await statModel(path);
-  if (!stats.isDirectory()) return path;
+  if (!stats.isDirectory()) return { path };
   let description: unknown;
   try {
     description = parse(await readFile(join(path, MLMODEL), 'utf8'), { maxAliasCount: 0 });
@@ -53,7 +62,34 @@ export async function locateModel(path: string): Promise<string> {
     );
   }
   await statModel(file);
-  return file;
+  const columns = loggedColumns(join(path, MLMODEL), field(field(description, 'signature'), 'inputs'));
+  return { path: file, ...(columns === undefined ? {} : { columns }) };
+}
+
+/**
+ * The columns of a signature: JSON in a text of the YAML, a list of `{ name, type, required }`; of tensors it is
+ * `{ type: tensor, tensor-spec }`. Source: https://mlflow.org/docs/latest/ml/model/signatures/.
+ */
+function loggedColumns(path: string, inputs: unknown): readonly LoggedColumn[] | undefined {
+  if (inputs === undefined || inputs === null) return undefined;
+  let list: unknown;
+  try {
+    list = typeof inputs === 'string' ? JSON.parse(inputs) : inputs;
+  } catch {
+    list = undefined;
+  }
+  if (!Array.isArray(list)) {
+    throw new ColonnadeError('MODEL_INVALID', `${path}: signature.inputs is not a list of columns in JSON`, {
+      phase: 'model',
+      hint: 'Log the model again with mlflow.models.infer_signature, or name the .onnx file itself.',
+    });
+  }
+  const columns = list.flatMap((each: unknown): LoggedColumn[] => {
+    const [name, type] = [field(each, 'name'), field(each, 'type')];
+    if (typeof name !== 'string' || type === 'tensor') return [];
+    return [{ name, type: typeof type === 'string' ? type : JSON.stringify(type) }];
+  });
+  return columns.length === list.length && columns.length > 0 ? columns : undefined;
 }
 
 /**

@@ -84,6 +84,27 @@ export function secondsPerRow(model: Model, inputs: readonly PlannedInput[], row
   }
 }
 
+/**
+ * Names of the outputs that have NaN where every float input is NaN: none where the model takes NaN for a missing value, as
+ * tree ensembles do. Undefined where it has no float input, or cannot score such rows.
+ */
+export function nanOutputs(inputs: readonly TensorSpec[], run: Run): readonly string[] | undefined {
+  const feeds = neutralFeeds(inputs, fixedBatchOf(inputs) ?? 1);
+  if (feeds === undefined) return undefined;
+  let floats = 0;
+  for (const { data } of feeds.values()) {
+    if (!(data instanceof Float32Array || data instanceof Float64Array)) continue;
+    data.fill(NaN);
+    floats += 1;
+  }
+  if (floats === 0) return undefined;
+  try {
+    return [...run(feeds)].filter(([, { data }]) => data.some((value) => Number.isNaN(value))).map(([name]) => name);
+  } catch {
+    return undefined;
+  }
+}
+
 function neutralFeeds(inputs: readonly (DeclaredTensor | TensorSpec)[], rows: number): Map<string, Tensor> | undefined {
   const feeds = new Map<string, Tensor>();
   for (const { name, type, shape = [null, null] } of inputs) {

@@ -5,6 +5,8 @@ import { counted } from '../plan/quantities.js';
 /** Longest text of ONNX Runtime that a message repeats. */
 const MAX_TEXT = 600;
 
+const MISSING_LOCALE = /Failed to construct locale with name:\s*([\w.-]+)/;
+
 /** Messages of ONNX Runtime that mean: a sound model, but not one that this runtime can run. */
 const UNSUPPORTED: readonly { readonly pattern: RegExp; readonly hint: (match: RegExpExecArray) => string }[] = [
   {
@@ -31,7 +33,17 @@ const UNSUPPORTED: readonly { readonly pattern: RegExp; readonly hint: (match: R
     pattern: /Current official support for domain (\S+) is till opset (\d+)/,
     hint: ([, domain = '', version = '']) => `Export the model with opset ${version} or lower of ${domain}.`,
   },
+  {
+    pattern: MISSING_LOCALE,
+    hint: ([, locale = '']) =>
+      `Install the locale ${locale} (on Debian: apt-get install locales && locale-gen ${locale}), or export the model with locale="C".`,
+  },
 ];
+
+/** Whether a model was refused because it lowers texts by a locale that is not installed. */
+export function isMissingLocale(error: unknown): boolean {
+  return error instanceof ColonnadeError && MISSING_LOCALE.test(error.message);
+}
 
 /** What ONNX Runtime said, in one line, without the place in its own source. */
 export function runtimeText(error: unknown): string {

@@ -12,10 +12,11 @@ import type { Model, ModelBatch, Tensor } from './engine.js';
 import { firstValues } from './element-types.js';
 import { readExternalFiles } from './external-data.js';
 import { readGraph, type DeclaredOutput, type ModelGraph } from './graph.js';
+import type { EditOptions } from './graph-edits.js';
 import { locateModel } from './locate.js';
 import { readModelFile } from './model-file.js';
 import { probeOutputs } from './probe.js';
-import { loadError, runError } from './session-errors.js';
+import { isMissingLocale, loadError, runError } from './session-errors.js';
 
 /** How a model is opened. */
 export interface OpenOptions {
@@ -38,13 +39,7 @@ export interface OpenOptions {
  */
 export async function openModel(path: string, options: OpenOptions = {}): Promise<Model> {
   if (options.signature !== undefined) return reopen(path, options.signature, options);
-  const graph = await readGraph(path);
-  const session = await OrtSession.create(
-    graph.path,
-    graph.bytes,
-    await readExternalFiles(graph.externalFiles),
-    options,
-  );
+  const { graph, session } = await loadGraph(path, options);
   try {
     return new OrtModel(session, signatureOf(graph, session), options.outputs);
   } catch (error) {
@@ -53,24 +48,56 @@ export async function openModel(path: string, options: OpenOptions = {}): Promis
   }
 }
 
+/** glibc has it without any package of languages. */
+const PLAIN_LOCALE = 'C.UTF-8';
+
+interface LoadedGraph {
+  readonly graph: ModelGraph;
+  readonly session: OrtSession;
+}
+
+/**
+ * Makes a session from a model file. ONNX Runtime lowers texts by the locale that the graph names, `en_US.UTF-8` where it
+ * names none, and containers seldom have it: then {@link PLAIN_LOCALE} does the same.
+ */
+async function loadGraph(path: string, options: OpenOptions): Promise<LoadedGraph> {
+  const load = async (edits: EditOptions): Promise<LoadedGraph> => {
+    const graph = await readGraph(path, edits);
+    const external = await readExternalFiles(graph.externalFiles);
+    return { graph, session: await OrtSession.create(graph.path, graph.bytes, external, options) };
+  };
+  try {
+    return await load({});
+  } catch (error) {
+    if (!isMissingLocale(error)) throw error;
+    return await load({ locale: PLAIN_LOCALE }).catch(() => {
+      throw error;
+    });
+  }
+}
+
 /** Opens a model that is known: its graph is parsed only where it has to be edited or has external data. */
 async function reopen(path: string, signature: ModelSignature, options: OpenOptions): Promise<Model> {
-  const file = await readModelFile(await locateModel(path));
-  const asOnDisk = signature.zipMaps.length === 0 && signature.bytes === file.bytes.length;
-  const graph = file.hash === signature.hash && !asOnDisk ? await readGraph(path) : undefined;
-  if (file.hash !== signature.hash || (graph !== undefined && graph.size !== signature.bytes)) {
-    throw new ColonnadeError('MODEL_CHANGED', `the model ${file.path} is not the one that the run was planned with`, {
+  const file = await readModelFile((await locateModel(path)).path);
+  const changed = (): ColonnadeError =>
+    new ColonnadeError('MODEL_CHANGED', `the model ${file.path} is not the one that the run was planned with`, {
       phase: 'model',
       hint: 'Put the earlier model back to resume, or start over with --fresh.',
     });
+  if (file.hash !== signature.hash) throw changed();
+  if (signature.edits.length === 0 && signature.bytes === file.bytes.length)
+    return new OrtModel(await OrtSession.create(file.path, file.bytes, [], options), signature, options.outputs);
+  const { graph, session } = await loadGraph(path, options);
+  if (graph.size !== signature.bytes) {
+    session.release();
+    throw changed();
   }
-  const external = graph === undefined ? [] : await readExternalFiles(graph.externalFiles);
-  const session = await OrtSession.create(file.path, graph?.bytes ?? file.bytes, external, options);
   return new OrtModel(session, signature, options.outputs);
 }
 
 function signatureOf(graph: ModelGraph, session: OrtSession): ModelSignature {
-  const probed = probeOutputs(graph.inputs, (feeds) => session.run(feeds));
+  const names = graph.outputs.map(({ name }) => name);
+  const probed = probeOutputs(graph.inputs, (feeds) => session.run(feeds, names));
   return {
     path: graph.path,
     hash: graph.hash,
@@ -80,8 +107,11 @@ function signatureOf(graph: ModelGraph, session: OrtSession): ModelSignature {
     opsets: graph.opsets,
     // An input without a declared shape takes whatever the graph can work with; a matrix is what tables give.
     inputs: graph.inputs.map(({ name, type, shape = [null, null] }): TensorSpec => ({ name, type, shape })),
+    ...(graph.columns === undefined ? {} : { columns: graph.columns }),
     outputs: graph.outputs.map((output) => outputSpec(output, probed.get(output.name) ?? session.inferred(output))),
+    unusable: graph.unusable,
     zipMaps: graph.zipMaps,
+    edits: graph.edits,
     operators: graph.operators,
     parameters: graph.parameters,
   };

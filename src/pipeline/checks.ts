@@ -22,6 +22,7 @@ export function checkParts(root: TreeNode, problems: ProblemList): void {
   const features = featureNames(root);
   const findings = [
     ...repeated(features.names, 'feature', 'give it another name: `{ name: …, sql: … }`'),
+    ...modelFindings(root),
     ...inputFindings(root, features),
     ...outputFindings(root),
     ...limitFindings(root),
@@ -74,30 +75,88 @@ function repeated(names: readonly Named[], kind: string, hint: string): Finding[
   });
 }
 
+/** Where models stand in the file, with their nodes. */
+function modelsOf(root: TreeNode): { readonly path: readonly Segment[]; readonly node: TreeNode }[] {
+  const several = entriesOf(nodeAt(root, ['models'])).map(({ key, value }) => ({ path: ['models', key], node: value }));
+  const one = nodeAt(root, ['model']);
+  return one === undefined ? several : [{ path: ['model'], node: one }, ...several];
+}
+
+/** One way to name the models, and outputs beside them or in them. */
+function modelFindings(root: TreeNode): Finding[] {
+  const [model, models, outputs] = ['model', 'models', 'outputs'].map((key) => entry(root, key));
+  if (models === undefined) {
+    const missing: Finding[] = [];
+    if (model === undefined)
+      missing.push({
+        message: '`model` is missing; allowed: a mapping with a path, or several under `models`',
+        hint: 'add it: `model: { path: model.onnx }`',
+        path: ['model'],
+      });
+    if (outputs === undefined)
+      missing.push({
+        message: '`outputs` is missing; allowed: a mapping of new columns to model outputs',
+        hint: 'add it: `colonnade inspect` shows the outputs of the model',
+        path: ['outputs'],
+      });
+    return missing;
+  }
+  const findings: Finding[] = [];
+  if (model !== undefined)
+    findings.push({
+      message: '`model` and `models` are both there; allowed: one of them',
+      hint: 'move the model into `models`, under a name',
+      path: ['model'],
+      offset: model.keyOffset,
+    });
+  if (outputs !== undefined)
+    findings.push({
+      message: '`outputs` stands beside `models`; each of the models has `outputs` of its own',
+      hint: 'move it into the model that it belongs to',
+      path: ['outputs'],
+      offset: outputs.keyOffset,
+    });
+  return findings;
+}
+
+/** Features that a model names must be there, and each must feed some model. */
 function inputFindings(root: TreeNode, features: { names: readonly Named[]; complete: boolean }): Finding[] {
-  const inputs = nodeAt(root, ['model', 'inputs']);
-  if (inputs?.kind !== 'mapping' || !features.complete) return [];
+  if (!features.complete) return [];
   const known = new Set(features.names.map(({ name }) => name));
   const used = new Set<string>();
   const unknown: Finding[] = [];
   // A name that is misspelt, or no text, means one of the features: which of them is left over cannot be told then.
   let isComplete = true;
-  for (const { key, value } of entriesOf(inputs)) {
-    const fed = textsAt(root, ['model', 'inputs', key]);
-    if (value.kind === 'list' ? fed.length < value.items.length : fed.length === 0) isComplete = false;
-    for (const { name, path } of fed) {
-      if (known.has(name)) {
-        used.add(name);
-        continue;
+  const models = modelsOf(root);
+  for (const { path, node } of models) {
+    const inputs = entry(node, 'inputs')?.value;
+    const chosen = entry(node, 'features')?.value;
+    const places = [
+      ...(chosen === undefined ? [] : [{ at: [...path, 'features'], value: chosen }]),
+      ...(inputs?.kind === 'mapping'
+        ? entriesOf(inputs).map(({ key, value }) => ({ at: [...path, 'inputs', key], value }))
+        : []),
+    ];
+    // Which features feed it only the model itself tells.
+    if (places.length === 0) isComplete = false;
+    for (const { at, value } of places) {
+      const fed = textsAt(root, at);
+      if (value.kind === 'list' ? fed.length < value.items.length : fed.length === 0) isComplete = false;
+      for (const { name, path: place } of fed) {
+        if (known.has(name)) {
+          used.add(name);
+          continue;
+        }
+        const message = `\`${name}\` is not a feature; the features are: ${listed([...known])}`;
+        unknown.push({ message, hint: didYouMean(name, [...known]) ?? 'add it to `features`', path: place });
       }
-      const message = `\`${name}\` is not a feature; the features are: ${listed([...known])}`;
-      unknown.push({ message, hint: didYouMean(name, [...known]) ?? 'add it to `features`', path });
     }
   }
   if (!isComplete || unknown.length > 0) return unknown;
   const unused = features.names.filter(({ name }) => !used.has(name));
+  const where = models.length === 1 && models[0]!.path[0] === 'model' ? '`model.inputs` names' : 'the models name';
   return unused.map(({ name, path }) => ({
-    message: `the feature \`${name}\` feeds no input of the model; \`model.inputs\` names: ${listed([...used])}`,
+    message: `the feature \`${name}\` feeds no input of ${models.length === 1 ? 'the model' : 'a model'}; ${where}: ${listed([...used])}`,
     hint: 'add it to an input, or remove it from `features`',
     path,
   }));
@@ -109,13 +168,17 @@ function listed(names: readonly string[]): string {
 }
 
 function outputFindings(root: TreeNode): Finding[] {
-  const outputs = nodeAt(root, ['outputs']);
-  const names = entriesOf(outputs).map(({ key, keyOffset }) => ({
-    name: key,
-    path: ['outputs', key],
-    offset: keyOffset,
-  }));
-  const reserved = names.flatMap(({ name, path, offset }) => {
+  const places = [
+    { path: ['outputs'], node: nodeAt(root, ['outputs']) },
+    ...entriesOf(nodeAt(root, ['models'])).map(({ key, value }) => ({
+      path: ['models', key, 'outputs'],
+      node: entry(value, 'outputs')?.value,
+    })),
+  ];
+  const outputs = places.flatMap(({ path, node }) =>
+    entriesOf(node).map(({ key, keyOffset, value }) => ({ name: key, path: [...path, key], offset: keyOffset, value })),
+  );
+  const reserved = outputs.flatMap(({ name, path, offset }) => {
     const folded = name.toLowerCase();
     const message = folded.startsWith(RESERVED_PREFIX)
       ? `names that begin with \`${RESERVED_PREFIX}\` are Colonnade's own`
@@ -124,18 +187,18 @@ function outputFindings(root: TreeNode): Finding[] {
         : undefined;
     return message === undefined ? [] : [{ message, hint: 'choose another name', path, offset }];
   });
-  const several = entriesOf(outputs).flatMap(({ key, value }) => {
+  const several = outputs.flatMap(({ name, path, value }) => {
     const takes = TAKES.filter((take) => entry(value, take) !== undefined);
     if (takes.length < 2) return [];
     return [
       {
-        message: `\`${key}\` takes ${takes.map((take) => `\`${take}\``).join(' and ')}; allowed: at most one of ${TAKES.join(', ')}`,
+        message: `\`${name}\` takes ${takes.map((take) => `\`${take}\``).join(' and ')}; allowed: at most one of ${TAKES.join(', ')}`,
         hint: 'make a column of each',
-        path: ['outputs', key, takes[1] ?? ''],
+        path: [...path, takes[1] ?? ''],
       },
     ];
   });
-  return [...repeated(names, 'output', 'give it another name'), ...reserved, ...several];
+  return [...repeated(outputs, 'output', 'give it another name'), ...reserved, ...several];
 }
 
 function limitFindings(root: TreeNode): Finding[] {
@@ -184,11 +247,9 @@ function sinkFindings(root: TreeNode): Finding[] {
 
 /** Paths that would be taken for odd names of local files. */
 function pathFindings(root: TreeNode): Finding[] {
-  const paths = [
-    ['source', 'path'],
-    ['model', 'path'],
-    ['sink', 'path'],
-  ].flatMap((path) => textsAt(root, path));
+  const paths = [['source', 'path'], ...modelsOf(root).map(({ path }) => [...path, 'path']), ['sink', 'path']].flatMap(
+    (path) => textsAt(root, path),
+  );
   return paths.flatMap(({ name, path }) => {
     const scheme = /^([A-Za-z][A-Za-z0-9+.-]+):\/\//.exec(name)?.[1];
     if (scheme !== undefined) {

@@ -2,7 +2,8 @@
 import { basename, dirname, extname, resolve } from 'node:path';
 import type { Position } from '../errors.js';
 import { contentHash } from './hash.js';
-import type { Feature, InvalidLimit, OutputColumn, Pipeline, Rule, Take } from './pipeline.js';
+import { keyPath } from './key-path.js';
+import type { Feature, InvalidLimit, OutputColumn, Pipeline, PipelineModel, Rule, Take } from './pipeline.js';
 import type { PipelineInput } from './schema.js';
 import { parsePercent, parseSize } from './units.js';
 
@@ -12,8 +13,11 @@ export interface Origin {
   readonly file: string;
   readonly text: string;
   readonly positions: Readonly<Record<string, Position>>;
-  /** Names of the outputs in the order of the file: JavaScript puts keys such as `2` before all others. */
-  readonly outputs: readonly string[];
+  /**
+   * Names of the models, `undefined` for the one under `model`, each with the names of its outputs, in the order of the
+   * file: JavaScript puts keys such as `2` before all others.
+   */
+  readonly models: readonly { readonly name: string | undefined; readonly outputs: readonly string[] }[];
 }
 
 /** What a pipeline says, wherever it lies: the part that {@link Pipeline.hash} is made from. */
@@ -27,7 +31,7 @@ export function completePipeline(input: PipelineInput, origin: Origin): Pipeline
     ...content,
     file: origin.file,
     source: { ...content.source, paths: content.source.paths.map((path) => resolve(folder, path)) },
-    model: { ...content.model, path: resolve(folder, content.model.path) },
+    models: content.models.map((model) => ({ ...model, path: resolve(folder, model.path) })),
     sink: { ...content.sink, path: resolve(folder, content.sink.path) },
     // Outputs are a list here, so that their order counts; paths are as given, so that a folder can be moved.
     hash: contentHash(content),
@@ -37,7 +41,7 @@ export function completePipeline(input: PipelineInput, origin: Origin): Pipeline
 }
 
 function contentOf(input: PipelineInput, origin: Origin): Content {
-  const { source, model, validate, sink, run } = input;
+  const { source, validate, sink, run } = input;
   return {
     version: input.version,
     name: input.name ?? nameOf(origin.file),
@@ -47,13 +51,10 @@ function contentOf(input: PipelineInput, origin: Origin): Content {
       ...(source.where === undefined ? {} : { where: source.where }),
     },
     features: input.features.map((feature): Feature => (typeof feature === 'string' ? { name: feature } : feature)),
-    model: {
-      path: model.path,
-      ...(model.inputs === undefined ? {} : { inputs: mapValues(model.inputs, asList) }),
-      batchSize: model.batch_size,
-      engine: model.engine,
-    },
-    outputs: origin.outputs.map((name) => outputOf(name, input.outputs[name])),
+    models: origin.models.map(({ name }) => modelOf(name, input)),
+    outputs: origin.models.flatMap((model, at) =>
+      model.outputs.map((name) => outputOf(name, at, model.name, outputsOf(model.name, input)[name])),
+    ),
     validate: {
       onInvalid: validate.on_invalid,
       ...(validate.max_invalid === undefined ? {} : { maxInvalid: limitOf(validate.max_invalid) }),
@@ -89,13 +90,42 @@ function mapValues<From, To>(values: Readonly<Record<string, From>>, map: (value
   return mapped;
 }
 
-function outputOf(name: string, output: PipelineInput['outputs'][string] | undefined): OutputColumn {
-  if (output === undefined) throw new Error(`no output \`${name}\` in the checked input`);
-  if (typeof output === 'string') return { name, from: output, take: { kind: 'whole' } };
-  return { name, from: output.from, take: takeOf(output) };
+type ModelInput = NonNullable<PipelineInput['model']> & { readonly features?: readonly string[] };
+type OutputsInput = NonNullable<PipelineInput['outputs']>;
+
+function modelOf(name: string | undefined, input: PipelineInput): PipelineModel {
+  const model: ModelInput | undefined = name === undefined ? input.model : input.models?.[name];
+  if (model === undefined) throw new Error(`no model \`${name}\` in the checked input`);
+  return {
+    ...(name === undefined ? {} : { name }),
+    key: name === undefined ? 'model' : keyPath(['models', name]),
+    path: model.path,
+    ...(model.sha256 === undefined ? {} : { sha256: model.sha256.toLowerCase() }),
+    ...(model.features === undefined ? {} : { features: model.features }),
+    ...(model.inputs === undefined ? {} : { inputs: mapValues(model.inputs, asList) }),
+    batchSize: model.batch_size,
+    engine: model.engine,
+  };
 }
 
-function takeOf(output: Exclude<PipelineInput['outputs'][string], string>): Take {
+function outputsOf(model: string | undefined, input: PipelineInput): OutputsInput {
+  return (model === undefined ? input.outputs : input.models?.[model]?.outputs) ?? {};
+}
+
+function outputOf(
+  name: string,
+  model: number,
+  modelName: string | undefined,
+  output: OutputsInput[string] | undefined,
+): OutputColumn {
+  if (output === undefined) throw new Error(`no output \`${name}\` in the checked input`);
+  const key = keyPath(modelName === undefined ? ['outputs', name] : ['models', modelName, 'outputs', name]);
+  const place = { name, model, key };
+  if (typeof output === 'string') return { ...place, from: output, take: { kind: 'whole' } };
+  return { ...place, from: output.from, take: takeOf(output) };
+}
+
+function takeOf(output: Exclude<OutputsInput[string], string>): Take {
   if (output.class !== undefined) return { kind: 'class', label: output.class };
   if (output.index !== undefined) return { kind: 'index', index: output.index };
   if (output.reduce !== undefined) return { kind: 'reduce', reduce: output.reduce };

@@ -19,6 +19,7 @@ export function pipelineJsonSchema(): object {
     title: 'Colonnade pipeline',
     description: 'Scores Parquet data with an ONNX model.',
     ...(allowInterpolation(rest) as JsonSchema),
+    oneOf: [{ required: ['model', 'outputs'] }, { required: ['models'] }],
   };
 }
 

@@ -11,7 +11,7 @@ import { nearest } from './nearest.js';
 import type { Pipeline } from './pipeline.js';
 import { ProblemList } from './problems.js';
 import { pipelineSchema } from './schema.js';
-import { entriesOf, entry, nullAsWord, positionsOf, toData } from './tree.js';
+import { entriesOf, entry, nullAsWord, positionsOf, toData, type TreeNode } from './tree.js';
 import { decodeUtf8 } from './utf8.js';
 import { tellViolations } from './violations.js';
 
@@ -54,8 +54,16 @@ export function parsePipeline(text: string, file: string, options: LoadOptions):
     file: resolve(file),
     text: unmarked,
     positions: positionsOf(tree, problems.lines),
-    outputs: entriesOf(entry(tree, 'outputs')?.value).map(({ key }) => key),
+    models: modelsIn(tree),
   });
+}
+
+/** The models of a checked file with their outputs, in its order. */
+function modelsIn(tree: TreeNode): { name: string | undefined; outputs: string[] }[] {
+  const namesUnder = (node: TreeNode): string[] => entriesOf(entry(node, 'outputs')?.value).map(({ key }) => key);
+  const several = entry(tree, 'models')?.value;
+  if (several === undefined) return [{ name: undefined, outputs: namesUnder(tree) }];
+  return entriesOf(several).map(({ key, value }) => ({ name: key, outputs: namesUnder(value) }));
 }
 
 function tooLarge(file: string): ColonnadeError {

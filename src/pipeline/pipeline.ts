@@ -40,6 +40,10 @@ export type Take =
 /** A column that the run adds, and the model output that it is made from. */
 export interface OutputColumn {
   readonly name: string;
+  /** Position in {@link Pipeline.models} of the model that it is made by. */
+  readonly model: number;
+  /** Where it stands in the file: `outputs.churn`, or `models.champion.outputs.churn`. */
+  readonly key: string;
   readonly from: string;
   readonly take: Take;
 }
@@ -59,6 +63,24 @@ export interface Rule {
 /** A limit for invalid rows: a share of all rows in [0, 1], or a count. */
 export type InvalidLimit = { readonly share: number } | { readonly count: number };
 
+/** A model that rows are given to, and how the features feed it. */
+export interface PipelineModel {
+  /** Its name under `models`; absent for the one under `model`. */
+  readonly name?: string;
+  /** Where it stands in the file: `model`, or `models.champion`. */
+  readonly key: string;
+  /** Absolute path. */
+  readonly path: string;
+  /** Hash that the model file must have, lower-case hex. */
+  readonly sha256?: string;
+  /** The features that it is fed with, in its order; all of them when absent. */
+  readonly features?: readonly string[];
+  /** Model input → names of the features that feed it, in order. */
+  readonly inputs?: Readonly<Record<string, readonly string[]>>;
+  readonly batchSize: 'auto' | number;
+  readonly engine: EngineChoice;
+}
+
 export interface Pipeline {
   /** The absolute path of the pipeline file. */
   readonly file: string;
@@ -71,14 +93,9 @@ export interface Pipeline {
     readonly where?: string;
   };
   readonly features: readonly Feature[];
-  readonly model: {
-    /** Absolute path. */
-    readonly path: string;
-    /** Model input → names of the features that feed it, in order. */
-    readonly inputs?: Readonly<Record<string, readonly string[]>>;
-    readonly batchSize: 'auto' | number;
-    readonly engine: EngineChoice;
-  };
+  /** At least one; each scores all rows. */
+  readonly models: readonly PipelineModel[];
+  /** New columns, in the order of the file. */
   readonly outputs: readonly OutputColumn[];
   readonly validate: {
     readonly onInvalid: OnInvalid;

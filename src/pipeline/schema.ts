@@ -93,8 +93,16 @@ const feature = z.union(
   { error: 'the name of a column, or { name, sql }' },
 );
 
-const model = mapping({
-  path: text('an .onnx file').describe('The model: an .onnx file; relative to this file.'),
+const shaPhrase = '64 hexadecimal digits, as `colonnade inspect` shows them';
+
+/** What `model` and each of `models` say. */
+const modelShape = {
+  path: text('an .onnx file').describe('The model: an .onnx file, or an MLflow model folder; relative to this file.'),
+  sha256: z
+    .string({ error: shaPhrase })
+    .regex(/^[0-9a-fA-F]{64}$/, { error: shaPhrase })
+    .optional()
+    .describe('The hash of the model file (colonnade inspect tells it): with another one nothing is scored.'),
   inputs: z
     .record(
       text('the name of a model input'),
@@ -109,7 +117,9 @@ const model = mapping({
     .default('auto')
     .describe('Rows given to the model at once. A score may depend on it in the last bits, so a number pins it.'),
   engine: oneOf(ENGINES).default('auto').describe('What runs the model.'),
-}).describe('The model, and how the features feed it.');
+};
+
+const model = mapping(modelShape).describe('The model, and how the features feed it.');
 
 /** Keys of an output of which there may be one. */
 export const TAKES = ['class', 'index', 'reduce', 'as'] as const;
@@ -146,6 +156,28 @@ const output = z.union(
   ],
   { error: 'the name of a model output, or { from, … }' },
 );
+
+const outputs = z
+  .record(text('the name of a new column'), output, { error: 'a mapping of new columns to model outputs' })
+  .refine((given) => Object.keys(given).length > 0, { error: 'at least one new column and its model output' })
+  .describe('The new columns, and the model output that each is made from.');
+
+const namePhrase = 'a name of letters, digits, `_`, `.` and `-`';
+
+const models = z
+  .record(
+    z.string().regex(/^[A-Za-z0-9_.-]+$/, { error: namePhrase }),
+    mapping({
+      ...modelShape,
+      features: listOf(text('the name of a feature'), 'a list of names of features')
+        .optional()
+        .describe('The features that this model is fed with, in its order. Default: all.'),
+      outputs,
+    }).describe('One of the models, how the features feed it, and the new columns that it makes.'),
+    { error: 'a mapping of names to models' },
+  )
+  .refine((given) => Object.keys(given).length > 0, { error: 'at least one model' })
+  .describe('Several models over the same rows, which are read once; each by a name. In place of model and outputs.');
 
 /** Texts for `missing` that are more likely a slip than a value to impute: those write `{ value: … }`. */
 export function confusedMissing(given: string): string | undefined {
@@ -273,11 +305,9 @@ export const pipelineSchema = mapping({
   features: listOf(feature, 'a list of at least one column or { name, sql }').describe(
     'What the model is fed with, in the order of the model.',
   ),
-  model,
-  outputs: z
-    .record(text('the name of a new column'), output, { error: 'a mapping of new columns to model outputs' })
-    .refine((given) => Object.keys(given).length > 0, { error: 'at least one new column and its model output' })
-    .describe('The new columns, and the model output that each is made from.'),
+  model: model.optional(),
+  outputs: outputs.optional(),
+  models: models.optional(),
   validate: validate.prefault({}),
   sink,
   run: run.prefault({}),

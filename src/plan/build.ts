@@ -1,16 +1,16 @@
 /** Makes the plan from the pipeline and the facts about data and model. Pure: no file is touched here. */
-import { keyPath } from '../pipeline/key-path.js';
 import { pipelineProblem } from '../pipeline/locate.js';
 import { nearest } from '../pipeline/nearest.js';
-import type { Pipeline } from '../pipeline/pipeline.js';
+import type { Feature, Pipeline, PipelineModel } from '../pipeline/pipeline.js';
 import { compareSchemas, rangesOf, scoringColumns, type SchemaGroup } from './columns.js';
 import { autoBatchSize, expectedMemory } from './estimate.js';
 import type { Expression, ModelSignature, SourceColumn, SourceFile } from './facts.js';
 import { Findings } from './findings.js';
-import { assignInputs, fixedBatchSize } from './inputs.js';
+import { assignInputs, fixedBatchSize, type InputAssignment } from './inputs.js';
+import { checkLoggedTypes } from './logged.js';
 import { shownName, shownNames } from './names.js';
 import { planOutputs } from './outputs.js';
-import { REASON_COLUMN, STATUS_COLUMN, type Plan, type PlannedFile } from './plan.js';
+import { REASON_COLUMN, STATUS_COLUMN, type Plan, type PlannedFile, type PlannedModel } from './plan.js';
 import { missingColumn, planProjection } from './projection.js';
 import { planShards } from './shards.js';
 import { columnType } from './types.js';
@@ -26,7 +26,8 @@ export interface PlanFacts {
   readonly expressions: ReadonlyMap<string, Expression>;
   /** Lengths of the first lists of list features, the most frequent one first, by feature. */
   readonly listLengths: ReadonlyMap<string, readonly number[]>;
-  readonly signature: ModelSignature;
+  /** Of each model, in the order of the pipeline. */
+  readonly signatures: readonly ModelSignature[];
 }
 
 /**
@@ -34,26 +35,45 @@ export interface PlanFacts {
  *   `MODEL_MISMATCH` or `NOT_SPLICEABLE`, with all findings of that stage at once.
  */
 export function buildPlan(pipeline: Pipeline, facts: PlanFacts): Plan {
-  const { files, signature, expressions } = facts;
+  const { files, signatures, expressions } = facts;
   const sourceColumns = facts.schemas[0]?.columns ?? [];
   const columns = new Map(sourceColumns.map((column) => [column.name, column]));
   const findings = new Findings();
 
   const columnsRead = scoringColumns(pipeline, columns, expressions);
-  const { assignments, notes: inputNotes } = assignInputs(pipeline, signature, findings);
+  const assigned = pipeline.models.map((model, i) => assignInputs(pipeline, model, signatures[i]!, findings));
   const projection = planProjection(
     pipeline,
-    assignments,
+    assigned.map(({ assignments }) => assignments),
     { columns, ranges: rangesOf(files), expressions, listLengths: facts.listLengths },
     findings,
   );
-  const outputs = planOutputs(pipeline, signature, findings);
+  const typeOf = (feature: Feature): string | undefined =>
+    feature.sql === undefined
+      ? columns.get(feature.name)?.type
+      : expressions.get(`features[${pipeline.features.indexOf(feature)}].sql`)?.type;
+  pipeline.models.forEach((model, i) => checkLoggedTypes(pipeline, model, signatures[i]!, typeOf, findings));
+  checkFed(pipeline, assigned, findings);
+  const outputs = planOutputs(pipeline, signatures, findings);
   checkKeys(pipeline, columns, findings);
   checkOutputNames(pipeline, columns, findings);
   const sinkColumns = planSinkColumns(pipeline, columns, findings);
   checkSplice(pipeline, files, findings);
   checkDecimals(pipeline, files, new Set([...columnsRead, ...sinkColumns]), findings);
-  const batchSize = planBatchSize(pipeline, signature, findings) ?? autoBatchSize(projection.inputs);
+  const models = pipeline.models.map((model, i): PlannedModel => {
+    const signature = signatures[i]!;
+    const inputs = projection.inputs[i]!;
+    return {
+      ...(model.name === undefined ? {} : { name: model.name }),
+      path: signature.path,
+      hash: signature.hash,
+      engine: 'onnxruntime',
+      signature,
+      inputs,
+      batchSize: planBatchSize(pipeline, model, signature, findings) ?? autoBatchSize(inputs),
+      fixedBatch: fixedBatchSize(signature) !== undefined,
+    };
+  });
   findings.throwIfAny();
 
   const carried = pipeline.sink.mode === 'append' ? [] : sinkColumns.filter((name) => columns.has(name));
@@ -67,7 +87,6 @@ export function buildPlan(pipeline: Pipeline, facts: PlanFacts): Plan {
     ),
   );
   const rows = sum(files, (file) => file.rows);
-  const fixed = fixedBatchSize(signature);
 
   return freeze({
     format: 1,
@@ -83,15 +102,7 @@ export function buildPlan(pipeline: Pipeline, facts: PlanFacts): Plan {
     key: pipeline.source.key,
     hiveTypes: facts.hiveTypes,
     projection: projection.columns,
-    model: {
-      path: signature.path,
-      hash: signature.hash,
-      engine: 'onnxruntime',
-      signature,
-      inputs: projection.inputs,
-      batchSize,
-      fixedBatch: fixed !== undefined,
-    },
+    models,
     outputs,
     onInvalid: pipeline.validate.onInvalid,
     ...(pipeline.validate.maxInvalid === undefined ? {} : { maxInvalid: pipeline.validate.maxInvalid }),
@@ -111,15 +122,41 @@ export function buildPlan(pipeline: Pipeline, facts: PlanFacts): Plan {
       bytesInFiles: sum(files, ({ fingerprint }) => fingerprint.size),
       memory: expectedMemory({
         outputs,
-        inputs: projection.inputs,
-        batchSize,
-        modelBytes: signature.bytes,
+        models,
         largestRowGroup: largest,
         compressedRowGroup: rows === 0 ? 0 : Math.round((bytesRead / rows) * largest),
       }),
     },
-    notes: [...inputNotes, ...projection.notes, ...driftNotes, ...hiddenFolders(files, sourceColumns)],
+    notes: [
+      ...assigned.flatMap(({ notes }) => notes),
+      ...projection.notes,
+      ...driftNotes,
+      ...hiddenFolders(files, sourceColumns),
+    ],
   } satisfies Plan);
+}
+
+/** With several models, a feature that none of them takes would be read for nothing. */
+function checkFed(
+  pipeline: Pipeline,
+  assigned: readonly { readonly assignments: readonly InputAssignment[] }[],
+  findings: Findings,
+): void {
+  // Where a model could not be fed, what it takes is not known.
+  if (pipeline.models.length === 1 || assigned.some(({ assignments }) => assignments.length === 0)) return;
+  const fed = new Set(assigned.flatMap(({ assignments }) => assignments.flatMap(({ features }) => features)));
+  pipeline.features.forEach((feature, i) => {
+    if (fed.has(feature)) return;
+    findings.add(
+      'MODEL_MISMATCH',
+      pipelineProblem(
+        pipeline,
+        `features[${i}]`,
+        `feature ${feature.name} feeds none of the models`,
+        'remove it, or add it to the features or inputs of a model',
+      ),
+    );
+  });
 }
 
 /** Notes about hive folders that are not read, as the files have a column of that name themselves. */
@@ -157,7 +194,7 @@ function checkOutputNames(pipeline: Pipeline, columns: ReadonlyMap<string, Sourc
       );
     }
   }
-  for (const { name } of pipeline.outputs) {
+  for (const { name, key } of pipeline.outputs) {
     const other = taken.get(name.toLowerCase());
     if (other !== undefined) {
       const how =
@@ -168,7 +205,7 @@ function checkOutputNames(pipeline: Pipeline, columns: ReadonlyMap<string, Sourc
         'COLUMN_EXISTS',
         pipelineProblem(
           pipeline,
-          keyPath(['outputs', name]),
+          key,
           `output column ${name}: ${how}`,
           `choose another name, for instance ${freeName(name, taken)}`,
         ),
@@ -177,12 +214,7 @@ function checkOutputNames(pipeline: Pipeline, columns: ReadonlyMap<string, Sourc
     if (name === STATUS_COLUMN || name === REASON_COLUMN) {
       findings.add(
         'COLUMN_EXISTS',
-        pipelineProblem(
-          pipeline,
-          keyPath(['outputs', name]),
-          `output column ${name}: the name is reserved`,
-          'choose another name',
-        ),
+        pipelineProblem(pipeline, key, `output column ${name}: the name is reserved`, 'choose another name'),
       );
     }
   }
@@ -295,16 +327,20 @@ function checkDecimals(
   }
 }
 
-function planBatchSize(pipeline: Pipeline, signature: ModelSignature, findings: Findings): number | undefined {
+function planBatchSize(
+  pipeline: Pipeline,
+  { key, batchSize }: PipelineModel,
+  signature: ModelSignature,
+  findings: Findings,
+): number | undefined {
   const fixed = fixedBatchSize(signature);
-  const { batchSize } = pipeline.model;
   const extents = new Set(signature.inputs.map(({ shape }) => shape[0]).filter((extent) => typeof extent === 'number'));
   if (extents.size > 1) {
     findings.add(
       'MODEL_MISMATCH',
       pipelineProblem(
         pipeline,
-        'model.path',
+        `${key}.path`,
         `the model's inputs fix different batch sizes: ${[...extents].join(', ')}`,
         'export it with one batch size, best with a dynamic one',
       ),
@@ -316,7 +352,7 @@ function planBatchSize(pipeline: Pipeline, signature: ModelSignature, findings: 
       'MODEL_MISMATCH',
       pipelineProblem(
         pipeline,
-        'model.batch_size',
+        `${key}.batch_size`,
         `the model takes batches of exactly ${fixed} rows, batch_size is ${batchSize}`,
         `leave batch_size out, write ${fixed}, or export the model with a dynamic batch`,
       ),

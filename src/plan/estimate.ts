@@ -3,7 +3,7 @@
  * The figures behind the constants are in bench/README.md.
  */
 import type { ElementType } from './facts.js';
-import type { PlannedInput, PlannedOutput } from './plan.js';
+import type { PlannedInput, PlannedModel, PlannedOutput } from './plan.js';
 
 /** Rows of a DuckDB vector (`STANDARD_VECTOR_SIZE`): a batch of at most this many is fed without a copy. */
 export const VECTOR_ROWS = 2048;
@@ -50,15 +50,16 @@ export function autoBatchSize(inputs: readonly PlannedInput[]): number {
  */
 export function expectedMemory(plan: {
   readonly outputs: readonly PlannedOutput[];
-  readonly batchSize: number;
-  readonly inputs: readonly PlannedInput[];
-  readonly modelBytes: number;
+  readonly models: readonly PlannedModel[];
   readonly largestRowGroup: number;
   readonly compressedRowGroup: number;
 }): number {
-  const batch = plan.inputs.reduce((sum, { width, type }) => sum + plan.batchSize * width * ELEMENT_BYTES[type], 0);
+  const batch = plan.models
+    .flatMap(({ inputs, batchSize }) => inputs.map(({ width, type }) => batchSize * width * ELEMENT_BYTES[type]))
+    .reduce((sum, bytes) => sum + bytes, 0);
+  const modelBytes = plan.models.reduce((sum, { signature }) => sum + signature.bytes, 0);
   const outputs = plan.outputs.reduce((sum, { type, list }) => sum + ELEMENT_BYTES[type] * (list ? 16 : 1) + 1, 5);
   // The outputs of a row group are there twice while they are encoded.
   const rowGroup = 2 * plan.largestRowGroup * outputs + plan.compressedRowGroup + batch;
-  return Math.round(BASE_MEMORY + OPEN_ROW_GROUPS * rowGroup + 2 * plan.modelBytes);
+  return Math.round(BASE_MEMORY + OPEN_ROW_GROUPS * rowGroup + 2 * modelBytes);
 }

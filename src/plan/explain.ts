@@ -2,7 +2,7 @@
 import { tensorInWords } from './inputs.js';
 import { alignRows } from './layout.js';
 import { shownNames } from './names.js';
-import type { Plan, PlannedInput, PlannedOutput } from './plan.js';
+import type { Plan, PlannedInput, PlannedModel, PlannedOutput } from './plan.js';
 import { counted, formatBytes, formatCount, formatShare } from './quantities.js';
 import { explainRules } from './rules-in-words.js';
 
@@ -22,7 +22,10 @@ export function explainPlan(plan: Plan): string {
     ['data', explainData(plan)],
     ['reads', explainReads(plan)],
     ['projection', explainProjection(plan)],
-    ['model', explainModel(plan)],
+    ...plan.models.map((model): [string, string[]] => [
+      model.name === undefined ? 'model' : `model ${model.name}`,
+      explainModel(plan, model),
+    ]),
     ['outputs', explainOutputs(plan)],
     ['validation', explainRules(plan)],
     ['sink', explainSink(plan)],
@@ -127,8 +130,7 @@ function cutSql(sql: string): string {
   return line.length <= MOST_SQL ? line : `${line.slice(0, MOST_SQL - 1)}…`;
 }
 
-function explainModel(plan: Plan): string[] {
-  const { model } = plan;
+function explainModel(plan: Plan, model: PlannedModel): string[] {
   const { signature } = model;
   const opsets = Object.entries(signature.opsets).map(([domain, version]) => `${domain} ${version}`);
   return alignRows([
@@ -137,6 +139,7 @@ function explainModel(plan: Plan): string[] {
     ['sha256', model.hash],
     ['opset', opsets.join(', ')],
     ...(signature.producer === '' ? [] : [['producer', signature.producer]]),
+    ...signature.edits.map((edit, i) => [i === 0 ? 'edited' : '', edit]),
     ['engine', model.engine],
     [
       'batch',
@@ -162,17 +165,22 @@ function explainOutputs(plan: Plan): string[] {
     plan.outputs.map((output) => [
       output.name,
       output.list ? `list<${output.type}>` : output.type,
-      `← ${takeInWords(plan, output)}`,
+      `← ${takeInWords(plan, output)}${ofModel(plan, output)}`,
     ]),
   );
 }
 
-function takeInWords(plan: Plan, { from, take }: PlannedOutput): string {
+function ofModel(plan: Plan, { model }: PlannedOutput): string {
+  const { name } = plan.models[model]!;
+  return name === undefined ? '' : ` of ${name}`;
+}
+
+function takeInWords(plan: Plan, { model, from, take }: PlannedOutput): string {
   switch (take.kind) {
     case 'whole':
       return from;
     case 'index': {
-      const label = plan.model.signature.outputs.find(({ name }) => name === from)?.classes?.[take.index];
+      const label = plan.models[model]!.signature.outputs.find(({ name }) => name === from)?.classes?.[take.index];
       return `${from}[${take.index}]${label === undefined ? '' : `, class ${JSON.stringify(label)}`}`;
     }
     case 'reduce':

@@ -110,6 +110,21 @@ export interface OutputSpec extends TensorSpec {
   readonly perRow?: false;
 }
 
+/** A column that a model was logged with: MLflow's `ColSpec`. */
+export interface LoggedColumn {
+  readonly name: string;
+  /** MLflow's name of its type: `double`, `float`, `long`, `integer`, `boolean`, `string`, `binary`, `datetime`, or others. */
+  readonly type: string;
+}
+
+/** An output that no column can be made of. */
+export interface UnusableOutput {
+  readonly name: string;
+  /** What it is. */
+  readonly reason: string;
+  readonly hint: string;
+}
+
 /** What a model takes and gives, read from its graph and from a session on it. */
 export interface ModelSignature {
   readonly path: string;
@@ -122,9 +137,15 @@ export interface ModelSignature {
   /** Opset by domain; the domain of ONNX itself is `ai.onnx`. */
   readonly opsets: Readonly<Record<string, number>>;
   readonly inputs: readonly TensorSpec[];
+  /** The columns of the signature that an MLflow folder has, in the order of training. */
+  readonly columns?: readonly LoggedColumn[];
   readonly outputs: readonly OutputSpec[];
+  /** Outputs that no column can be made of, and what to do about it: the others can be used all the same. */
+  readonly unusable: readonly UnusableOutput[];
   /** Names of outputs whose ZipMap was taken out of the graph. */
   readonly zipMaps: readonly string[];
+  /** What was changed at the borders of the graph so that columns can be fed to it and made of it, in words. */
+  readonly edits: readonly string[];
   /** Operators with the number of their nodes. */
   readonly operators: Readonly<Record<string, number>>;
   readonly parameters: number;

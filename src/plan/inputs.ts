@@ -6,9 +6,11 @@ import type { Problem } from '../errors.js';
 import { keyPath } from '../pipeline/key-path.js';
 import { pipelineProblem } from '../pipeline/locate.js';
 import { nearest } from '../pipeline/nearest.js';
-import type { Feature, Pipeline } from '../pipeline/pipeline.js';
+import type { Feature, Pipeline, PipelineModel } from '../pipeline/pipeline.js';
 import type { ModelSignature, OutputSpec, TensorSpec } from './facts.js';
+import { featureKey, featuresOf } from './features.js';
 import type { Findings } from './findings.js';
+import { asLogged } from './logged.js';
 import { shownNames } from './names.js';
 
 /** The features of one model input. */
@@ -20,29 +22,36 @@ export interface InputAssignment {
 /** Assigns features to model inputs; `notes` tells what was inferred. Findings have code `MODEL_MISMATCH`. */
 export function assignInputs(
   pipeline: Pipeline,
+  model: PipelineModel,
   signature: ModelSignature,
   findings: Findings,
 ): { readonly assignments: readonly InputAssignment[]; readonly notes: readonly string[] } {
-  const { features } = pipeline;
-  const stated = pipeline.model.inputs;
-  if (stated !== undefined) return { assignments: assignStated(pipeline, stated, signature, findings), notes: [] };
+  const features = featuresOf(pipeline, model);
+  const stated = model.inputs;
+  if (stated !== undefined)
+    return { assignments: assignStated(pipeline, model, stated, signature, findings), notes: [] };
+  const ofModel = model.name === undefined ? '' : ` of model ${model.name}`;
+  const inputsKey = `${model.key}.inputs`;
   const [only] = signature.inputs;
-  if (signature.inputs.length === 1 && only !== undefined)
-    return { assignments: [{ input: only, features }], notes: [] };
+  if (signature.inputs.length === 1 && only !== undefined) {
+    const logged = asLogged(pipeline, model, features, signature, findings);
+    return { assignments: [{ input: only, features: logged?.features ?? features }], notes: logged?.notes ?? [] };
+  }
 
   const byName = new Map(features.map((feature) => [feature.name, feature]));
   const named = signature.inputs.filter((input) => byName.has(input.name));
   if (named.length === signature.inputs.length) {
     const names = new Set(signature.inputs.map(({ name }) => name));
-    features.forEach((feature, i) => {
-      if (!names.has(feature.name)) {
+    // With several models, a feature that this one does not take may be another's.
+    features.forEach((feature) => {
+      if (!names.has(feature.name) && (model.name === undefined || model.features !== undefined)) {
         findings.add(
           'MODEL_MISMATCH',
           mismatch(
             pipeline,
-            `features[${i}]`,
-            `feature ${feature.name} feeds no model input; ${inputsInWords(signature)}`,
-            'remove it, or name the input that it feeds under model.inputs',
+            featureKey(pipeline, model, feature),
+            `feature ${feature.name} feeds no input of the model; ${inputsInWords(signature)}`,
+            `remove it, or name the input that it feeds under ${inputsKey}`,
           ),
         );
       }
@@ -58,7 +67,9 @@ export function assignInputs(
   if (unnamed && features.length === signature.inputs.length) {
     return {
       assignments: signature.inputs.map((input, i) => ({ input, features: [features[i]!] })),
-      notes: ['the model inputs are fed in the order of the features: no feature has the name of an input'],
+      notes: [
+        `the inputs${ofModel || ' of the model'} are fed in the order of the features: no feature has the name of an input`,
+      ],
     };
   }
   const missing = signature.inputs.filter((input) => !byName.has(input.name));
@@ -72,18 +83,25 @@ export function assignInputs(
       mismatch(
         pipeline,
         'features',
-        `model input ${input.name} (${tensorInWords(input)}) is fed by no feature; the features are ${shownNames(features.map(({ name }) => name))}`,
+        `${inputInWords(input, model)} is fed by no feature; the features are ${shownNames(features.map(({ name }) => name))}`,
         near === undefined
-          ? 'add a feature of that name, or say under model.inputs which features feed it'
-          : `did you mean ${near}? Rename the feature, or say under model.inputs: { ${input.name}: ${near} }`,
+          ? `add a feature of that name, or say under ${inputsKey} which features feed it`
+          : `did you mean ${near}? Rename the feature, or say under ${inputsKey}: { ${input.name}: ${near} }`,
       ),
     );
   }
   return { assignments: [], notes: [] };
 }
 
+/** `model input X (float32[N, 2])`, with the name of the model where there are several. */
+export function inputInWords(input: TensorSpec, { name }: PipelineModel): string {
+  const words = `${input.name} (${tensorInWords(input)})`;
+  return name === undefined ? `model input ${words}` : `input ${words} of model ${name}`;
+}
+
 function assignStated(
   pipeline: Pipeline,
+  model: PipelineModel,
   stated: Readonly<Record<string, readonly string[]>>,
   signature: ModelSignature,
   findings: Findings,
@@ -97,7 +115,7 @@ function assignStated(
       'MODEL_MISMATCH',
       mismatch(
         pipeline,
-        keyPath(['model', 'inputs', name]),
+        `${model.key}.${keyPath(['inputs', name])}`,
         `the model has no input ${name}; ${inputsInWords(signature)}`,
         near === undefined ? 'name one of its inputs' : `did you mean ${near}?`,
       ),
@@ -110,9 +128,9 @@ function assignStated(
         'MODEL_MISMATCH',
         mismatch(
           pipeline,
-          'model.inputs',
-          `model input ${input.name} (${tensorInWords(input)}) is fed by nothing`,
-          `add ${input.name}: [ … ] under model.inputs`,
+          `${model.key}.inputs`,
+          `${inputInWords(input, model)} is fed by nothing`,
+          `add ${input.name}: [ … ] under ${model.key}.inputs`,
         ),
       );
       return [];

@@ -1,5 +1,4 @@
 /** Which part of which model output each new column holds, and its type. */
-import { keyPath } from '../pipeline/key-path.js';
 import { pipelineProblem } from '../pipeline/locate.js';
 import { nearest } from '../pipeline/nearest.js';
 import type { OutputColumn, Pipeline } from '../pipeline/pipeline.js';
@@ -8,14 +7,32 @@ import type { Findings } from './findings.js';
 import { tensorInWords } from './inputs.js';
 import type { PlannedOutput } from './plan.js';
 
-/** Plans the new columns; findings have code `MODEL_MISMATCH`. */
-export function planOutputs(pipeline: Pipeline, signature: ModelSignature, findings: Findings): PlannedOutput[] {
+/** Plans the new columns; findings have codes `MODEL_MISMATCH` and `MODEL_UNSUPPORTED`. */
+export function planOutputs(
+  pipeline: Pipeline,
+  signatures: readonly ModelSignature[],
+  findings: Findings,
+): PlannedOutput[] {
   return pipeline.outputs.flatMap((column) => {
     const report = (message: string, hint: string): [] => {
-      findings.add('MODEL_MISMATCH', pipelineProblem(pipeline, keyPath(['outputs', column.name]), message, hint));
+      findings.add('MODEL_MISMATCH', pipelineProblem(pipeline, column.key, message, hint));
       return [];
     };
+    const signature = signatures[column.model]!;
     const output = signature.outputs.find(({ name }) => name === column.from);
+    const unusable = signature.unusable.find(({ name }) => name === column.from);
+    if (unusable !== undefined) {
+      findings.add(
+        'MODEL_UNSUPPORTED',
+        pipelineProblem(
+          pipeline,
+          column.key,
+          `the output ${unusable.name} of the model ${unusable.reason}`,
+          unusable.hint,
+        ),
+      );
+      return [];
+    }
     if (output === undefined) {
       const names = signature.outputs.map(({ name }) => name);
       const near = nearest(column.from, names);
@@ -49,11 +66,12 @@ function takeFrom(
   column: OutputColumn,
   output: OutputSpec,
 ): PlannedOutput | { readonly message: string; readonly hint: string } {
-  const { take, name, from } = column;
+  const { take, name, model, from } = column;
   const words = `${from} (${tensorInWords(output)})`;
   const width = output.shape.length < 2 ? 1 : output.shape.slice(1).reduce<number | null>(product, 1);
   const planned = (rest: Pick<PlannedOutput, 'take' | 'type'>): PlannedOutput => ({
     name,
+    model,
     from,
     list: rest.take.kind === 'list',
     ...rest,
@@ -78,8 +96,7 @@ function takeFrom(
           hint: `name the position instead: { from: ${from}, index: … }`,
         };
       }
-      const exact = output.classes.indexOf(take.label as string | number);
-      const at = exact >= 0 ? exact : output.classes.map(String).indexOf(String(take.label));
+      const at = classIndex(output.classes, take.label);
       if (at >= 0) return index(at);
       const near = nearest(String(take.label), output.classes.map(String));
       return {
@@ -112,6 +129,17 @@ function takeFrom(
       if (output.shape.length >= 2) return planned({ take: { kind: 'list' }, type: output.type });
       return { message: `${words} has one value a row, which makes no list`, hint: `write ${name}: ${from}` };
   }
+}
+
+/** Exporters write booleans as 0 and 1 or as Python's words. */
+const BOOLEAN_WORDS = { true: ['true', 'True', '1'], false: ['false', 'False', '0'] } as const;
+
+/** The column of a class; -1 where there is none. A label is found by its value, or else by how it is written. */
+function classIndex(classes: readonly (string | number)[], label: string | number | boolean): number {
+  const written = classes.map(String);
+  const words = typeof label === 'boolean' ? BOOLEAN_WORDS[`${label}`] : [String(label)];
+  const exact = typeof label === 'boolean' ? -1 : classes.indexOf(label);
+  return exact >= 0 ? exact : written.findIndex((each) => words.some((word) => word === each));
 }
 
 /** `argmax` is a position; `max` keeps the type; `margin` and `entropy` are real numbers. */

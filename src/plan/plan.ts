@@ -74,6 +74,8 @@ export interface PlannedInput {
 /** How one new column is made from a model output. */
 export interface PlannedOutput {
   readonly name: string;
+  /** Position in {@link Plan.models}. */
+  readonly model: number;
   readonly from: string;
   readonly take:
     | { readonly kind: 'whole' }
@@ -83,6 +85,21 @@ export interface PlannedOutput {
   /** Type of the column's values, or of the values of its lists. */
   readonly type: ElementType;
   readonly list: boolean;
+}
+
+/** A model that every row is given to. */
+export interface PlannedModel {
+  /** Its name under `models`; absent where there is one, under `model`. */
+  readonly name?: string;
+  readonly path: string;
+  readonly hash: string;
+  readonly engine: 'onnxruntime';
+  readonly signature: ModelSignature;
+  readonly inputs: readonly PlannedInput[];
+  /** Rows given to the model at once. */
+  readonly batchSize: number;
+  /** True where the graph fixes the batch size: short batches are padded and the padding is cut off. */
+  readonly fixedBatch: boolean;
 }
 
 export interface Plan {
@@ -100,17 +117,8 @@ export interface Plan {
   /** Hive columns with their DuckDB types: constants of each file. */
   readonly hiveTypes: Readonly<Record<string, string>>;
   readonly projection: readonly ProjectedColumn[];
-  readonly model: {
-    readonly path: string;
-    readonly hash: string;
-    readonly engine: 'onnxruntime';
-    readonly signature: ModelSignature;
-    readonly inputs: readonly PlannedInput[];
-    /** Rows given to the model at once. */
-    readonly batchSize: number;
-    /** True where the graph fixes the batch size: short batches are padded and the padding is cut off. */
-    readonly fixedBatch: boolean;
-  };
+  /** At least one. */
+  readonly models: readonly PlannedModel[];
   readonly outputs: readonly PlannedOutput[];
   readonly onInvalid: OnInvalid;
   readonly maxInvalid?: InvalidLimit;

@@ -5,11 +5,11 @@
 import { keyPath } from '../pipeline/key-path.js';
 import { pipelineProblem } from '../pipeline/locate.js';
 import { nearest } from '../pipeline/nearest.js';
-import type { Feature, Pipeline, Rule } from '../pipeline/pipeline.js';
+import type { Feature, Pipeline, PipelineModel, Rule } from '../pipeline/pipeline.js';
 import { castList, castTo, type Cast } from './cast.js';
 import type { ElementType, Expression, NumericRange, SourceColumn } from './facts.js';
 import type { Findings } from './findings.js';
-import { tensorInWords, type InputAssignment } from './inputs.js';
+import { inputInWords, type InputAssignment } from './inputs.js';
 import { shownName, shownNames } from './names.js';
 import type { PlannedInput, ProjectedColumn } from './plan.js';
 import { quoteIdentifier, writtenIdentifier } from './sql.js';
@@ -31,7 +31,8 @@ export interface ColumnFacts {
 
 export interface Projection {
   readonly columns: readonly ProjectedColumn[];
-  readonly inputs: readonly PlannedInput[];
+  /** Of each model, in the order of the pipeline. */
+  readonly inputs: readonly (readonly PlannedInput[])[];
   readonly notes: readonly string[];
 }
 
@@ -42,10 +43,14 @@ interface Value {
   readonly range?: NumericRange;
 }
 
-/** Builds the projection; findings have codes `COLUMN_MISSING`, `COLUMN_TYPE` and `MODEL_MISMATCH`. */
+/**
+ * Builds the projection. What several models take is read once.
+ * @param assignments of each model, in the order of the pipeline; findings have codes `COLUMN_MISSING`, `COLUMN_TYPE`
+ *   and `MODEL_MISMATCH`
+ */
 export function planProjection(
   pipeline: Pipeline,
-  assignments: readonly InputAssignment[],
+  assignments: readonly (readonly InputAssignment[])[],
   facts: ColumnFacts,
   findings: Findings,
 ): Projection {
@@ -81,8 +86,13 @@ export function planProjection(
     if (value !== undefined) values.set(feature.name, value);
   });
 
-  const inputs = assignments.flatMap(({ input, features }): PlannedInput[] => {
-    const whole = pipeline.model.inputs === undefined ? 'features' : keyPath(['model', 'inputs', input.name]);
+  const planInput = (model: PipelineModel, { input, features }: InputAssignment): PlannedInput[] => {
+    const whole =
+      model.inputs !== undefined
+        ? `${model.key}.${keyPath(['inputs', input.name])}`
+        : model.features === undefined
+          ? 'features'
+          : `${model.key}.features`;
     const mismatch = (message: string, hint: string, key = whole): [] => {
       findings.add('MODEL_MISMATCH', pipelineProblem(pipeline, key, message, hint));
       return [];
@@ -94,7 +104,7 @@ export function planProjection(
         hint,
         `features[${pipeline.features.indexOf(feature)}]`,
       );
-    const words = `model input ${input.name} (${tensorInWords(input)})`;
+    const words = inputInWords(input, model);
     const fed = shownNames(features.map(({ name }) => name));
     const rank = input.shape.length;
     if (rank !== 1 && rank !== 2) {
@@ -182,7 +192,8 @@ export function planProjection(
     if (places.some((place) => place === undefined)) return [];
     const layout = features.length === 1 && (rank === 1 || width === 1 || width === null) ? 'column' : 'pack';
     return [{ name: input.name, type: input.type, rank, width: features.length, layout, columns: places as number[] }];
-  });
+  };
+  const inputs = pipeline.models.map((model, at) => assignments[at]!.flatMap((each) => planInput(model, each)));
 
   const featureNames = new Set(pipeline.features.map(({ name }) => name));
   for (const [name, rule] of rules) {

@@ -28,8 +28,8 @@ export interface RunSummary extends RowCounts {
   readonly files: number;
   /** Bytes of the output's files. */
   readonly bytes: number;
-  readonly engine: string;
-  readonly batch_size: number;
+  /** In the order of the pipeline; without a name where there is one. */
+  readonly models: readonly { readonly name?: string; readonly engine: string; readonly batch_size: number }[];
   readonly workers: number;
   /** Rows whose scores an earlier, unfinished run had left. */
   readonly resumed_rows: number;

@@ -103,7 +103,7 @@ export class Execution {
       await this.#afterFailure(error).catch(() => undefined);
       throw error;
     } finally {
-      await this.#choice.model?.release().catch(() => undefined);
+      for (const model of this.#choice.models ?? []) await model.release().catch(() => undefined);
       await this.#database?.then((database) => database.close()).catch(() => undefined);
       await epoch.release().catch(() => undefined);
     }
@@ -213,12 +213,13 @@ export class Execution {
         run_id: this.#id,
         plan_hash: this.#hash,
         pipeline: { name: plan.name, file: plan.pipeline.file, hash: plan.pipeline.hash },
-        model: {
-          path: plan.model.path,
-          hash: plan.model.hash,
-          engine: plan.model.engine,
-          batch_size: plan.model.batchSize,
-        },
+        models: plan.models.map(({ name, path, hash, engine, batchSize }) => ({
+          ...(name === undefined ? {} : { name }),
+          path,
+          hash,
+          engine,
+          batch_size: batchSize,
+        })),
         inputs: plan.files.map(({ path, rows, fingerprint }) => ({ path, rows, fingerprint })),
         output: this.#places.output,
         outputs,
@@ -251,7 +252,7 @@ export class Execution {
 
   #openWorker(): Promise<ShardWorker> {
     const choice = this.#choice;
-    // The model is the first worker's: another one, opened after a failure, opens its own.
+    // The models are the first worker's: another one, opened after a failure, opens its own.
     this.#choice = { workers: choice.workers };
     return openWorker(
       { plan: this.#plan, planHash: this.#hash, staging: this.#places.staging, ...choice },
@@ -276,7 +277,12 @@ export class Execution {
     return {
       'colonnade.run_id': this.#id,
       'colonnade.pipeline': this.#plan.name,
-      'colonnade.model_hash': this.#plan.model.hash,
+      ...Object.fromEntries(
+        this.#plan.models.map(({ name, hash }) => [
+          name === undefined ? 'colonnade.model_hash' : `colonnade.model_hash.${name}`,
+          hash,
+        ]),
+      ),
       'colonnade.version': versions().colonnade!,
     };
   }

@@ -5,10 +5,10 @@ import { versions } from './versions.js';
 
 /**
  * sha256, hex, of everything that predictions and output depend on: files with fingerprints, shards, projection,
- * model, outputs, sink, and versions. Not of workers, memory or limits, which change no score.
+ * models, outputs, sink, and versions. Not of workers, memory or limits, which change no score.
  */
 export function planHash(plan: Plan): string {
-  const { name, files, shards, key, hiveTypes, projection, model, outputs, onInvalid, sink } = plan;
+  const { name, files, shards, key, hiveTypes, projection, models, outputs, onInvalid, sink } = plan;
   const { exists: _, ...written } = sink;
   const content = {
     name,
@@ -17,7 +17,7 @@ export function planHash(plan: Plan): string {
     key,
     hiveTypes,
     projection,
-    model,
+    models,
     outputs,
     onInvalid,
     sink: written,

@@ -6,7 +6,7 @@ import { ColonnadeError } from '../errors.js';
 import { openModel } from '../model/session.js';
 import { describeFile } from '../parquet/describe.js';
 import { locate, pipelineProblem } from '../pipeline/locate.js';
-import type { Pipeline } from '../pipeline/pipeline.js';
+import type { Pipeline, PipelineModel } from '../pipeline/pipeline.js';
 import { buildPlan } from '../plan/build.js';
 import type { SchemaGroup } from '../plan/columns.js';
 import type { Expression, ModelSignature, SourceFile } from '../plan/facts.js';
@@ -43,9 +43,9 @@ export async function usePlan<T>(
   use: (plan: Plan, database: Database) => Promise<T>,
   signal?: AbortSignal,
 ): Promise<T> {
-  // The model loads while the footers are read.
-  const signature = readSignature(pipeline.model.path).catch(pointingAt(pipeline, 'model.path'));
-  signature.catch(() => undefined);
+  // The models load while the footers are read.
+  const signatures = Promise.all(pipeline.models.map((model) => signatureOf(pipeline, model)));
+  signatures.catch(() => undefined);
   const found = await findFiles(pipeline.source.paths).catch(pointingAt(pipeline, 'source.path'));
   const searched = new Set(found.filter(({ path, root }) => dirname(path) !== root).map(({ root }) => root));
   await refuseOutputInSource(pipeline.source.paths, searched, pipeline.sink.path).catch(
@@ -79,7 +79,7 @@ export async function usePlan<T>(
       hiveTypes: types,
       expressions,
       listLengths,
-      signature: await signature,
+      signatures: await signatures,
     });
     return await use(plan, database);
   } finally {
@@ -99,6 +99,21 @@ function pointingAt(pipeline: Pipeline, key: string): (error: unknown) => never 
       ...(hint === undefined ? {} : { hint }),
     });
   };
+}
+
+/** @throws ColonnadeError the codes of the model; `MODEL_CHANGED` where it is not the one that the pipeline pins. */
+async function signatureOf(pipeline: Pipeline, { key, path, sha256 }: PipelineModel): Promise<ModelSignature> {
+  const signature = await readSignature(path).catch(pointingAt(pipeline, `${key}.path`));
+  if (sha256 === undefined || sha256 === signature.hash) return signature;
+  return pointingAt(
+    pipeline,
+    `${key}.sha256`,
+  )(
+    new ColonnadeError('MODEL_CHANGED', `the model ${signature.path} has the sha256 ${signature.hash}`, {
+      phase: 'plan',
+      hint: 'put the model back that was pinned; or, if this one is meant, write its hash here',
+    }),
+  );
 }
 
 async function readSignature(path: string): Promise<ModelSignature> {

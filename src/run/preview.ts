@@ -1,6 +1,5 @@
 /** Scores the first rows of a source for a look, in memory: nothing is written. */
 import { Vector } from 'apache-arrow';
-import { openModel } from '../model/session.js';
 import type { Pipeline } from '../pipeline/pipeline.js';
 import { ROW_STATUS, type Plan, type PlannedFile } from '../plan/plan.js';
 import { quoteIdentifier } from '../plan/sql.js';
@@ -11,6 +10,7 @@ import { openScanner, type Scanner } from '../source/scanner.js';
 import type { Model } from '../model/engine.js';
 import type { Preview } from './events.js';
 import { usePlan } from './prepare.js';
+import { openPlannedModels } from './shard-worker.js';
 
 const STATUS_NAMES = Object.fromEntries(Object.entries(ROW_STATUS).map(([name, status]) => [status, name]));
 
@@ -42,17 +42,17 @@ async function preview(
     { name: '_status', kind: 'status' as const },
   ]);
   signal?.throwIfAborted();
-  const model = await openModel(plan.model.path, { signature: plan.model.signature });
+  const models = await openPlannedModels(plan);
   try {
     const scanner = await openScanner(database, plan.projection);
     try {
-      const tools = { database, scanner, model, ...(signal === undefined ? {} : { signal }) };
+      const tools = { database, scanner, models, ...(signal === undefined ? {} : { signal }) };
       return { columns, ...(await firstRows(plan, count, tools)), of: plan.expected.rows };
     } finally {
       scanner.close();
     }
   } finally {
-    await model.release();
+    for (const model of models) await model.release();
   }
 }
 
@@ -60,7 +60,7 @@ async function preview(
 interface Tools {
   readonly database: Database;
   readonly scanner: Scanner;
-  readonly model: Model;
+  readonly models: readonly Model[];
   readonly signal?: AbortSignal;
 }
 
@@ -134,7 +134,7 @@ async function previewRange(
   plan: Plan,
   file: PlannedFile,
   range: RowRange,
-  { database, scanner, model, signal }: Tools,
+  { database, scanner, models, signal }: Tools,
 ): Promise<unknown[][]> {
   const { firstRow, rows } = range;
   if (rows === 0) return [];
@@ -147,7 +147,7 @@ async function previewRange(
   };
   const shard = { index: 0, file: 0, rowGroups: [0, 1] as const, firstRow, rows };
   let values: Vector[] = [];
-  const scorer = new ShardScorer(head, shard, model, {
+  const scorer = new ShardScorer(head, shard, models, {
     appendRowGroup: (group) => {
       values = group.finish();
     },

@@ -50,16 +50,30 @@ export interface ShardWorker {
   close(): Promise<void>;
 }
 
-/** Opens the model of a plan for the outputs that the plan takes. */
-export function openPlannedModel({ model, outputs }: Plan): Promise<Model> {
-  return openModel(model.path, { signature: model.signature, outputs: [...new Set(outputs.map(({ from }) => from))] });
+/** Opens the models of a plan for the outputs that the plan takes. */
+export async function openPlannedModels({ models, outputs }: Plan): Promise<Model[]> {
+  const opening = models.map(({ path, signature }, at) => {
+    const taken = outputs.filter(({ model }) => model === at).map(({ from }) => from);
+    return openModel(path, { signature, outputs: [...new Set(taken)] });
+  });
+  try {
+    return await Promise.all(opening);
+  } catch (error) {
+    for (const opened of await Promise.allSettled(opening))
+      if (opened.status === 'fulfilled') await opened.value.release();
+    throw error;
+  }
 }
 
 /**
  * Opens database and model in this process.
- * @param opened the model, where it is open already; it is the worker's from then on.
+ * @param opened the models, where they are open already; they are the worker's from then on.
  */
-export async function openLocalWorker(task: WorkerTask, signal?: AbortSignal, opened?: Model): Promise<ShardWorker> {
+export async function openLocalWorker(
+  task: WorkerTask,
+  signal?: AbortSignal,
+  opened?: readonly Model[],
+): Promise<ShardWorker> {
   const { plan, staging } = task;
   const openingDatabase = openDatabase({
     memoryLimit: Math.round(plan.run.memory * DATABASE_SHARE),
@@ -69,20 +83,20 @@ export async function openLocalWorker(task: WorkerTask, signal?: AbortSignal, op
     readable: plan.files.map(({ path }) => path),
     writable: [],
   });
-  const openingModel = opened === undefined ? openPlannedModel(plan) : Promise.resolve(opened);
+  const openingModels = opened === undefined ? openPlannedModels(plan) : Promise.resolve(opened);
   try {
-    const [database, model, encoder] = await Promise.all([
+    const [database, models, encoder] = await Promise.all([
       openingDatabase,
-      openingModel,
+      openingModels,
       loadEncoder(scoresFields(plan.outputs), plan.sink.compression),
     ]);
     const scanner = await openScanner(database, plan.projection);
-    return new LocalWorker(task, { database, scanner, model, encoder }, signal);
+    return new LocalWorker(task, { database, scanner, models, encoder }, signal);
   } catch (error) {
     // What did open is closed: the next attempt opens its own.
-    const [database, model] = await Promise.allSettled([openingDatabase, openingModel]);
+    const [database, models] = await Promise.allSettled([openingDatabase, openingModels]);
     if (database.status === 'fulfilled') await database.value.close();
-    if (model.status === 'fulfilled') await model.value.release();
+    if (models.status === 'fulfilled') for (const model of models.value) await model.release();
     throw error;
   }
 }
@@ -94,7 +108,7 @@ const DATABASE_SHARE = 0.75;
 interface Tools {
   readonly database: Database;
   readonly scanner: Scanner;
-  readonly model: Model;
+  readonly models: readonly Model[];
   readonly encoder: Encoder;
 }
 
@@ -122,7 +136,7 @@ class LocalWorker implements ShardWorker {
 
   async #score(index: number, onRows: (rows: number) => void): Promise<ShardResult> {
     const { plan, planHash, staging } = this.#task;
-    const { scanner, model, encoder } = this.#tools;
+    const { scanner, models, encoder } = this.#tools;
     const shard = plan.shards[index]!;
     const file = plan.files[shard.file]!;
     const { scores, manifest } = shardFiles(staging.shards, index);
@@ -133,7 +147,7 @@ class LocalWorker implements ShardWorker {
       const scorer = new ShardScorer(
         plan,
         shard,
-        model,
+        models,
         { appendRowGroup: (group) => writer.appendRowGroup(group.finish()) },
         { onRows, memory: this.#memory },
       );
@@ -179,10 +193,10 @@ class LocalWorker implements ShardWorker {
   }
 
   async #close(): Promise<void> {
-    const { database, scanner, model } = this.#tools;
+    const { database, scanner, models } = this.#tools;
     // To disconnect waits for the query, whose threads wait for this one to take their rows: neither would ever go on.
     await this.#scoring;
-    await model.release();
+    for (const model of models) await model.release();
     scanner.close();
     await database.close();
   }

@@ -19,7 +19,7 @@ export interface SummaryContext {
 
 /** The summary of a run that is published. */
 export function summaryOf(manifest: Manifest, context: SummaryContext): RunSummary {
-  const { ledger, model } = manifest;
+  const { ledger } = manifest;
   const { workers, resumedRows, elapsed } = context;
   return {
     status: 'done',
@@ -37,8 +37,11 @@ export function summaryOf(manifest: Manifest, context: SummaryContext): RunSumma
     nan: manifest.nan,
     files: manifest.outputs.length,
     bytes: sum(manifest.outputs, ({ bytes }) => bytes),
-    engine: model.engine,
-    batch_size: model.batch_size,
+    models: manifest.models.map(({ name, engine, batch_size }) => ({
+      ...(name === undefined ? {} : { name }),
+      engine,
+      batch_size,
+    })),
     workers,
     resumed_rows: resumedRows,
     elapsed_s: round(elapsed),

@@ -4,7 +4,7 @@ import type { StagingPlaces } from '../commit/places.js';
 import type { Model } from '../model/engine.js';
 import { secondsPerRow } from '../model/probe.js';
 import type { Plan } from '../plan/plan.js';
-import { openLocalWorker, openPlannedModel, type ShardWorker } from './shard-worker.js';
+import { openLocalWorker, openPlannedModels, type ShardWorker } from './shard-worker.js';
 
 /**
  * Seconds of model time that are worth more processes: starting them takes some tenths of a second, in which the one that
@@ -24,8 +24,8 @@ const UNMEASURED_S = 10e-6;
 export interface WorkerChoice {
   /** Worker processes; 1 means that the main process scores itself. */
   readonly workers: number;
-  /** The model, where it was opened to be measured and the main process scores itself. */
-  readonly model?: Model;
+  /** The models, where they were opened to be measured and the main process scores itself. */
+  readonly models?: readonly Model[];
 }
 
 /**
@@ -37,12 +37,14 @@ export async function chooseWorkers(plan: Plan, requested?: number): Promise<Wor
   if (wanted !== 'auto') return { workers: Math.min(wanted, useful) };
   const most = Math.min(availableParallelism(), useful);
   if (most === 1) return { workers: 1 };
-  const model = await openPlannedModel(plan);
-  const { inputs, batchSize, fixedBatch } = plan.model;
-  const rows = fixedBatch ? batchSize : Math.min(batchSize, MEASURED_ROWS);
-  const perRow = secondsPerRow(model, inputs, rows) ?? UNMEASURED_S;
-  if (perRow * plan.expected.rows < WORTH_PROCESSES_S) return { workers: 1, model };
-  await model.release();
+  const models = await openPlannedModels(plan);
+  let perRow = 0;
+  for (const [i, { inputs, batchSize, fixedBatch }] of plan.models.entries()) {
+    const rows = fixedBatch ? batchSize : Math.min(batchSize, MEASURED_ROWS);
+    perRow += secondsPerRow(models[i]!, inputs, rows) ?? UNMEASURED_S;
+  }
+  if (perRow * plan.expected.rows < WORTH_PROCESSES_S) return { workers: 1, models };
+  for (const model of models) await model.release();
   return { workers: most };
 }
 
@@ -51,10 +53,10 @@ export async function openWorker(
   task: WorkerChoice & { readonly plan: Plan; readonly planHash: string; readonly staging: StagingPlaces },
   signal: AbortSignal,
 ): Promise<ShardWorker> {
-  const { workers, model, ...rest } = task;
+  const { workers, models, ...rest } = task;
   // One worker has all cores to itself: DuckDB decodes on some while the model runs on another.
   const threads = Math.min(MOST_THREADS, Math.max(1, Math.floor(availableParallelism() / workers)));
-  if (workers === 1) return openLocalWorker({ ...rest, threads }, signal, model);
+  if (workers === 1) return openLocalWorker({ ...rest, threads }, signal, models);
   const { openChildWorker } = await import('./child-worker.js');
   return openChildWorker({ ...rest, threads });
 }

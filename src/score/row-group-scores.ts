@@ -64,17 +64,23 @@ interface Waiting {
   positions: number[] | undefined;
 }
 
+function noneWaiting(): Waiting {
+  return { first: 0, count: 0, positions: undefined };
+}
+
 /** Memory for the scores of one row group after another. */
 export class RowGroupScores {
   readonly #columns: readonly OutputColumnBuilder[];
   #status: Uint8Array = new Uint8Array(0);
   readonly #reasons = new Map<number, string>();
   #marked = false;
-  #waiting: Waiting = { first: 0, count: 0, positions: undefined };
+  /** By model: their batches need not end at the same rows. */
+  readonly #waiting: Waiting[];
 
   /** @param rows rows of the row group; all count as scored until they are marked. */
   constructor(outputs: readonly PlannedOutput[], rows: number) {
     this.#columns = outputs.map((output) => new OutputColumnBuilder(output, rows));
+    this.#waiting = Array.from({ length: Math.max(...outputs.map(({ model }) => model)) + 1 }, noneWaiting);
     this.reset(rows);
   }
 
@@ -84,7 +90,7 @@ export class RowGroupScores {
     this.#status = reallocate('uint8', rows, this.#status);
     this.#reasons.clear();
     this.#marked = false;
-    this.#waiting = { first: 0, count: 0, positions: undefined };
+    this.#waiting.forEach((_, model) => (this.#waiting[model] = noneWaiting()));
   }
 
   /** Says that a row is not scored: one of ROW_STATUS, and why. */
@@ -95,38 +101,40 @@ export class RowGroupScores {
   }
 
   /**
-   * Says that rows were added to the batch that the model is given next.
+   * Says that rows were added to the batches that the models are given next.
    * @param start position in the row group that `keep` counts from.
    * @param keep positions of the rows, ascending; the first `count` when absent.
    */
   expect(start: number, count: number, keep: Uint32Array | undefined): void {
-    const waiting = this.#waiting;
     const first = start + (keep?.[0] ?? 0);
     const adjacent = keep === undefined || keep[count - 1]! - keep[0]! === count - 1;
-    if (
-      waiting.positions === undefined &&
-      adjacent &&
-      (waiting.count === 0 || waiting.first + waiting.count === first)
-    ) {
-      if (waiting.count === 0) waiting.first = first;
+    for (const waiting of this.#waiting) {
+      if (
+        waiting.positions === undefined &&
+        adjacent &&
+        (waiting.count === 0 || waiting.first + waiting.count === first)
+      ) {
+        if (waiting.count === 0) waiting.first = first;
+        waiting.count += count;
+        continue;
+      }
+      waiting.positions ??= Array.from({ length: waiting.count }, (_, i) => waiting.first + i);
+      for (let i = 0; i < count; i += 1) waiting.positions.push(start + (keep === undefined ? i : keep[i]!));
       waiting.count += count;
-      return;
     }
-    waiting.positions ??= Array.from({ length: waiting.count }, (_, i) => waiting.first + i);
-    for (let i = 0; i < count; i += 1) waiting.positions.push(start + (keep === undefined ? i : keep[i]!));
-    waiting.count += count;
   }
 
-  /** Takes what the model gave for the rows that waited. */
-  write(outputs: ReadonlyMap<string, Tensor>): void {
-    const { first, count, positions } = this.#waiting;
+  /** Takes what a model gave for the rows that waited for it. */
+  write(model: number, outputs: ReadonlyMap<string, Tensor>): void {
+    const { first, count, positions } = this.#waiting[model]!;
     const scattered = positions === undefined ? undefined : Uint32Array.from(positions);
     for (const column of this.#columns) {
+      if (column.output.model !== model) continue;
       const tensor = outputs.get(column.output.from)!;
       if (scattered === undefined) column.write(tensor, first, count);
       else column.write(tensor, scattered);
     }
-    this.#waiting = { first: 0, count: 0, positions: undefined };
+    this.#waiting[model] = noneWaiting();
   }
 
   /** NaN predictions by column; only columns that have any. */

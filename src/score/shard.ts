@@ -1,8 +1,8 @@
 /**
  * Scores one shard: batches of rows → validate → tensors → model → columns, row group by row group.
  *
- * Model batches are windows of `batchSize` rows that start anew with every row group, so their borders depend on the file
- * alone. Within a window the rows to score are gathered and given to the model at once; invalid rows are left out.
+ * Batches of a model are windows of its `batchSize` rows that start anew with every row group, so their borders depend on
+ * the file alone. Several models are given the same rows, each in windows of its own. Within a window the rows to score are gathered and given to the model at once; invalid rows are left out.
  * Several row groups may be under way at once, as DuckDB reads them in threads of its own.
  */
 import type { RecordBatch } from 'apache-arrow';
@@ -50,7 +50,8 @@ export interface ScoreOptions {
 /** What a row group under way takes, whatever its rows. */
 interface Buffers {
   readonly scores: RowGroupScores;
-  readonly builder: BatchBuilder;
+  /** By model. */
+  readonly builders: readonly BatchBuilder[];
 }
 
 /**
@@ -68,8 +69,11 @@ export class RowGroupMemory {
   take(rows: number): Buffers {
     const buffers = this.#free.pop();
     if (buffers === undefined) {
-      const { model, outputs, projection } = this.#plan;
-      return { scores: new RowGroupScores(outputs, rows), builder: new BatchBuilder(model, projection) };
+      const { models, outputs, projection } = this.#plan;
+      return {
+        scores: new RowGroupScores(outputs, rows),
+        builders: models.map((model) => new BatchBuilder(model, projection)),
+      };
     }
     buffers.scores.reset(rows);
     return buffers;
@@ -97,7 +101,8 @@ interface OpenRowGroup {
  */
 export class ShardScorer {
   readonly #file: Plan['files'][number];
-  readonly #batchSize: number;
+  /** By model. */
+  readonly #batchSizes: readonly number[];
   readonly #invalidStatus: number;
   readonly #counts = { rows: 0, scored: 0, quarantined: 0, nulled: 0, filtered: 0 };
   readonly #reasons = new Map<string, number>();
@@ -113,20 +118,20 @@ export class ShardScorer {
 
   readonly #plan: Plan;
   readonly #shard: Shard;
-  readonly #engine: Engine;
+  readonly #engines: readonly Engine[];
   readonly #target: ScoresTarget;
   readonly #options: ScoreOptions;
 
-  constructor(plan: Plan, shard: Shard, engine: Engine, target: ScoresTarget, options: ScoreOptions = {}) {
+  constructor(plan: Plan, shard: Shard, engines: readonly Engine[], target: ScoresTarget, options: ScoreOptions = {}) {
     this.#plan = plan;
     this.#shard = shard;
-    this.#engine = engine;
+    this.#engines = engines;
     this.#target = target;
     this.#options = options;
     this.#memory = options.memory ?? new RowGroupMemory(plan);
 
     this.#file = plan.files[shard.file]!;
-    this.#batchSize = plan.model.batchSize;
+    this.#batchSizes = plan.models.map(({ batchSize }) => batchSize);
     this.#invalidStatus = plan.onInvalid === 'null' ? ROW_STATUS.nulled : ROW_STATUS.quarantined;
     const starts: number[] = [];
     let start = shard.firstRow;
@@ -147,13 +152,16 @@ export class ShardScorer {
     const { batch } = part;
     for (let from = 0; from < batch.numRows;) {
       const group = this.#groupOf(part.firstRow + from);
-      const windowEnd = Math.min(this.#windowStart(group) + this.#batchSize, group.rows);
-      const to = Math.min(batch.numRows, from + windowEnd - group.seen);
+      const ends = this.#batchSizes.map((size) => Math.min(windowStart(group.seen, size) + size, group.rows));
+      const to = Math.min(batch.numRows, from + Math.min(...ends) - group.seen);
       const rows = from === 0 && to === batch.numRows ? batch : batch.slice(from, to);
       this.#take(group, rows);
       from = to;
-      if (group.seen === windowEnd) this.#scoreBatch(group);
-      else group.buffers.builder.own();
+      for (const [model, end] of ends.entries()) {
+        if (group.seen === end) this.#scoreBatch(group, model);
+        else group.buffers.builders[model]!.own();
+      }
+      if (ends.includes(group.seen)) this.#options.onRows?.(this.#counts.rows);
       if (group.seen === group.rows) this.#close(group);
     }
   }
@@ -195,15 +203,11 @@ export class ShardScorer {
     return group;
   }
 
-  #windowStart({ seen }: OpenRowGroup): number {
-    return Math.floor(seen / this.#batchSize) * this.#batchSize;
-  }
-
-  /** Validates rows of one window and hands those to be scored to the batch. */
+  /** Validates rows that no window of a model ends within, and hands those to be scored to the batches. */
   #take(group: OpenRowGroup, batch: RecordBatch): void {
     const plan = this.#plan;
     const { buffers, seen: start } = group;
-    const { scores, builder } = buffers;
+    const { scores, builders } = buffers;
     const verdict = validateBatch(batch, plan.projection);
     group.seen += batch.numRows;
     this.#counts.rows += batch.numRows;
@@ -222,21 +226,19 @@ export class ShardScorer {
     this.#counts[plan.onInvalid === 'null' ? 'nulled' : 'quarantined'] += verdict.invalid.size;
     if (verdict.kept === 0) return;
     this.#counts.scored += verdict.kept;
-    builder.add(batch, verdict.keep);
+    for (const builder of builders) builder.add(batch, verdict.keep);
     scores.expect(start, verdict.kept, verdict.keep);
   }
 
-  /** Scores the window that ends with the last row that was seen. */
-  #scoreBatch(group: OpenRowGroup): void {
-    const { buffers, firstRow, seen } = group;
-    const { builder, scores } = buffers;
+  /** Scores the window of a model that ends with the last row that was seen. */
+  #scoreBatch({ buffers, firstRow, seen }: OpenRowGroup, model: number): void {
+    const builder = buffers.builders[model]!;
     try {
-      if (builder.rows > 0) scores.write(this.#engine.run(builder.take()));
+      if (builder.rows > 0) buffers.scores.write(model, this.#engines[model]!.run(builder.take()));
     } catch (error) {
-      const start = Math.floor((seen - 1) / this.#batchSize) * this.#batchSize;
+      const start = windowStart(seen - 1, this.#batchSizes[model]!);
       throw this.#placed(error, firstRow + start, firstRow + seen);
     }
-    this.#options.onRows?.(this.#counts.rows);
   }
 
   /** What the model is to blame for, with the file and the rows. @param to one past the last row. */
@@ -282,4 +284,9 @@ export class ShardScorer {
       hint: 'mend the row, change its rule under validate.rules, or write validate.on_invalid: quarantine',
     });
   }
+}
+
+/** Where the window of `size` rows that holds a row begins. */
+function windowStart(row: number, size: number): number {
+  return Math.floor(row / size) * size;
 }

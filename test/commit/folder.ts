@@ -40,7 +40,7 @@ export function manifestOf(
     run_id: run,
     plan_hash: planHash,
     pipeline: { name: 'test', file: '/p.yaml', hash: 'h' },
-    model: { path: '/m.onnx', hash: 'h', engine: 'onnxruntime', batch_size: 1 },
+    models: [{ path: '/m.onnx', hash: 'h', engine: 'onnxruntime', batch_size: 1 }],
     inputs: [],
     output,
     outputs: [{ path: 'a.parquet', rows: 1, bytes: 3, sha256: 'x' }],

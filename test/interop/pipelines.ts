@@ -55,11 +55,12 @@ export async function runPipeline(pipeline: Pipeline): Promise<Done> {
 
 /** The task of a run for Python: the pipeline as it was understood, the files, and the batch size that was settled on. */
 export function taskOf({ pipeline, plan, summary }: Done): object {
-  const { source, features, model, outputs, validate, sink } = pipeline;
+  const { source, features, models, outputs, validate, sink } = pipeline;
+  const [model] = models;
   return {
     name: pipeline.name,
     pipeline: { source, features, model, outputs, validate, sink },
-    batchSize: plan.model.batchSize,
+    batchSize: plan.models[0]!.batchSize,
     files: plan.files.map(({ path, relativePath, hive }: PlannedFile) => ({ path, relativePath, hive })),
     output: summary.output,
     quarantine: summary.quarantine ?? null,

@@ -39,7 +39,8 @@ export function batchOf(feeds: ReadonlyMap<string, Tensor>): ModelBatch {
 }
 
 function fromPlain({ type, dims, data }: PlainTensor): Tensor {
-  const element = (type === 'object' ? 'string' : type) as ElementType;
+  // 16 bits are inside the model alone: its borders are float32.
+  const element = (type === 'object' ? 'string' : type === 'float16' ? 'float32' : type) as ElementType;
   if (element === 'string') return { type: element, dims, data: data as string[] };
   if (element === 'int64' || element === 'uint64') {
     return { type: element, dims, data: ARRAYS[element].from((data as string[]).map(BigInt)) };

@@ -1,6 +1,7 @@
 import { cp, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { fromBinary } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readGraph } from '../../src/model/graph.js';
@@ -31,7 +32,9 @@ describe('reading a graph', () => {
       // 4 × 3 weights, 3 biases, 3 class names and a shape of one number.
       parameters: 19,
       inputs: [{ name: 'X', type: 'float32', shape: [null, 4] }],
+      unusable: [],
       zipMaps: [],
+      edits: [],
     });
   });
 
@@ -80,13 +83,46 @@ describe('reading a graph', () => {
 
   it.each([
     ['zipmap_read', /the output probabilities .* is a ZipMap that other nodes of the graph read/, /zipmap/],
-    ['sequence_output', /the output parts .* is a sequence; only tensors can be made into columns/, /zipmap=False/],
-    ['half_output', /the output Y .* holds float16 values/, /Cast to float32/],
+    ['split_output', /the output parts .* is a sequence; only tensors can be columns/, /zipmap=False/],
+    ['complex_output', /the output Y .* holds complex64 values/, /float32 tensor/],
   ])('refuses what no column can hold: %s', async (name, message, hint) => {
     const error = await rejection(readGraph(fixture(`${name}.onnx`)));
     expect(error.code).toBe('MODEL_UNSUPPORTED');
     expect(error.message).toMatch(message);
     expect(error.hint).toMatch(hint);
+  });
+});
+
+describe('a graph whose borders are no columns', () => {
+  it('has a sequence of tensors taken apart', async () => {
+    const { outputs, edits, operators } = await readGraph(fixture('sequence_output.onnx'));
+    expect(outputs).toEqual([{ name: 'parts.0', type: 'float32' }]);
+    expect(edits).toEqual(['sequence parts taken apart: parts.0']);
+    expect(operators).toEqual({ SequenceConstruct: 1 });
+  });
+
+  it('has floats of 16 bits as float32, also those that the branches of a conditional read', async () => {
+    const half = await readGraph(fixture('half_branches.onnx'));
+    expect(half.inputs).toEqual([{ name: 'H', type: 'float32', shape: [null, 4] }]);
+    expect(half.outputs).toEqual([{ name: 'Y', type: 'float32', shape: [null, 4] }]);
+    expect(half.edits).toEqual(['input H is float16 inside the model', 'output Y is float16 inside the model']);
+    expect((await readGraph(fixture('half_output.onnx'))).edits).toEqual(['output Y is float16 inside the model']);
+  });
+
+  it('can be used but for an output that no column can be made of, which is told', async () => {
+    const { outputs, unusable, edits } = await readGraph(fixture('split_beside.onnx'));
+    expect(outputs.map(({ name }) => name)).toEqual(['Y']);
+    expect(unusable).toMatchObject([{ name: 'parts', reason: 'is a sequence; only tensors can be columns' }]);
+    expect(edits).toEqual([]);
+  });
+
+  it('lowers texts by another locale where it is asked to', async () => {
+    const tfidf = fileURLToPath(new URL('../zoo/cases/sklearn_tfidf/model.onnx', import.meta.url));
+    const { bytes, edits } = await readGraph(tfidf, { locale: 'C.UTF-8' });
+    expect(Buffer.from(bytes).includes('C.UTF-8')).toBe(true);
+    expect(edits.at(-1)).toMatch(/the locale C.UTF-8/);
+    const again = await readGraph(tfidf);
+    expect(Buffer.from(again.bytes).includes('C.UTF-8')).toBe(false);
   });
 });
 

@@ -21,14 +21,34 @@ async function mlflow(name: string, description: string): Promise<string> {
 
 describe('the path of a model', () => {
   it('is the file itself', async () => {
-    expect(await locateModel(fixture('lookup.onnx'))).toBe(fixture('lookup.onnx'));
+    expect(await locateModel(fixture('lookup.onnx'))).toEqual({ path: fixture('lookup.onnx') });
   });
 
   it('may be an MLflow model folder', async () => {
     const path = await mlflow('good', 'flavors:\n  onnx:\n    data: model.onnx\n    onnx_version: 1.17.0\n');
     await cp(fixture('zipmap_int.onnx'), join(path, 'model.onnx'));
-    expect(await locateModel(path)).toBe(join(path, 'model.onnx'));
+    expect(await locateModel(path)).toEqual({ path: join(path, 'model.onnx') });
     expect(await inspectModel(path)).toMatchObject({ kind: 'model', path: join(path, 'model.onnx') });
+  });
+
+  it('comes with the columns that MLflow logged it with, but not with tensors', async () => {
+    const columns = '[{"type": "double", "name": "b", "required": true}, {"type": "string", "name": "a"}]';
+    const tensors = '[{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 4]}}]';
+    const flavors = 'flavors: { onnx: { data: model.onnx } }\nsignature:\n  inputs: ';
+    const logged = async (name: string, inputs: string): Promise<unknown> => {
+      const path = await mlflow(name, `${flavors}'${inputs}'\n`);
+      await cp(fixture('zipmap_int.onnx'), join(path, 'model.onnx'));
+      return (await locateModel(path)).columns;
+    };
+    expect(await logged('columns', columns)).toEqual([
+      { name: 'b', type: 'double' },
+      { name: 'a', type: 'string' },
+    ]);
+    expect(await logged('tensors', tensors)).toBeUndefined();
+    expect(await rejection(logged('damaged', '[{"type": '))).toMatchObject({
+      code: 'MODEL_INVALID',
+      message: expect.stringContaining('signature.inputs') as string,
+    });
   });
 
   it.each([

@@ -11,7 +11,7 @@ import type { PlannedOutput } from '../../src/plan/plan.js';
 import { rejection } from './fixtures.js';
 
 function planned(take: PlannedOutput['take'], type: ElementType): PlannedOutput {
-  return { name: 'column', from: 'output', take, type, list: take.kind === 'list' };
+  return { name: 'column', model: 0, from: 'output', take, type, list: take.kind === 'list' };
 }
 
 const WHOLE = { kind: 'whole' } as const;

@@ -82,7 +82,14 @@ describe('a sample model', () => {
       const columns = signature.outputs.map((output) => {
         const list = output.shape.length === 2;
         return new OutputColumnBuilder(
-          { name: output.name, from: output.name, take: { kind: list ? 'list' : 'whole' }, type: output.type, list },
+          {
+            name: output.name,
+            model: 0,
+            from: output.name,
+            take: { kind: list ? 'list' : 'whole' },
+            type: output.type,
+            list,
+          },
           golden.rows,
         );
       });

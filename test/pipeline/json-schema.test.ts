@@ -54,7 +54,8 @@ describe('the JSON Schema of pipeline files', () => {
   });
 
   it('demands the keys without a default and no others', () => {
-    expect(committed['required']).toEqual(['version', 'source', 'features', 'model', 'outputs', 'sink']);
+    expect(committed['required']).toEqual(['version', 'source', 'features', 'sink']);
+    expect(committed['oneOf']).toEqual([{ required: ['model', 'outputs'] }, { required: ['models'] }]);
     expect(property(committed, 'sink')['required']).toEqual(['mode', 'path']);
     expect(committed['additionalProperties']).toBe(false);
   });

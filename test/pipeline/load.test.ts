@@ -60,9 +60,9 @@ describe('parsePipeline', () => {
   });
 
   it('has no rule or input for a name that objects inherit', () => {
-    const { validate, model, positions } = parse(VALID);
+    const { validate, models, positions } = parse(VALID);
     const names = ['toString', 'valueOf', 'hasOwnProperty'];
-    for (const record of [validate.rules, model.inputs ?? {}, positions]) {
+    for (const record of [validate.rules, models[0]!.inputs ?? {}, positions]) {
       expect(names.filter((name) => name in record)).toEqual([]);
     }
   });
@@ -155,17 +155,17 @@ describe('variables', () => {
     parse(VALID.replace('batch_size: ${vars.size}', `batch_size: ${size}`), options);
 
   it('are filled in from the environment, from defaults and from `vars`', () => {
-    expect(withSize('${B}', { env: { B: '7' } }).model.batchSize).toBe(7);
-    expect(withSize('${B:-8}').model.batchSize).toBe(8);
-    expect(withSize('${B:-8}', { env: { B: '' } }).model.batchSize).toBe(8);
-    expect(withSize('${B:-${C:-9}}').model.batchSize).toBe(9);
-    expect(withSize('${B:-auto}').model.batchSize).toBe('auto');
-    expect(parse(VALID).model.batchSize).toBe(4096);
+    expect(withSize('${B}', { env: { B: '7' } }).models[0]!.batchSize).toBe(7);
+    expect(withSize('${B:-8}').models[0]!.batchSize).toBe(8);
+    expect(withSize('${B:-8}', { env: { B: '' } }).models[0]!.batchSize).toBe(8);
+    expect(withSize('${B:-${C:-9}}').models[0]!.batchSize).toBe(9);
+    expect(withSize('${B:-auto}').models[0]!.batchSize).toBe('auto');
+    expect(parse(VALID).models[0]!.batchSize).toBe(4096);
   });
 
   it('replace those of the file when they are given', () => {
-    const { source, model } = parse(VALID, { vars: { day: '2026-12-24', size: '16' } });
-    expect([source.where, model.batchSize]).toEqual(["day = '2026-12-24'", 16]);
+    const { source, models } = parse(VALID, { vars: { day: '2026-12-24', size: '16' } });
+    expect([source.where, models[0]!.batchSize]).toEqual(["day = '2026-12-24'", 16]);
   });
 
   it('need not have a value in the file when one is given', () => {

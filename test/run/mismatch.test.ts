@@ -300,7 +300,7 @@ describe('a model of a fixed batch size', () => {
         validate,
         sink: { path: `fixed-${rows}` },
       });
-      expect(fixed.summary.batch_size).toBe(32);
+      expect(fixed.summary.models).toEqual([{ engine: 'onnxruntime', batch_size: 32 }]);
       const dynamic = { p: { from: 'output_probability', class: 1 }, l: 'output_label' };
       await bench.run({
         features,

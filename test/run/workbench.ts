@@ -20,8 +20,10 @@ export interface Parts {
   readonly name?: string;
   readonly source?: Readonly<Record<string, unknown>>;
   readonly features: readonly unknown[];
-  readonly model: Readonly<Record<string, unknown>>;
-  readonly outputs: Readonly<Record<string, unknown>>;
+  readonly model?: Readonly<Record<string, unknown>>;
+  readonly outputs?: Readonly<Record<string, unknown>>;
+  /** In place of `model` and `outputs`. */
+  readonly models?: Readonly<Record<string, unknown>>;
   readonly validate?: Readonly<Record<string, unknown>>;
   readonly sink?: Readonly<Record<string, unknown>>;
   readonly run?: Readonly<Record<string, unknown>>;

@@ -6,10 +6,10 @@ import { REASON_COLUMN, ROW_STATUS, STATUS_COLUMN, type PlannedOutput } from '..
 import { RowGroupScores, scoresFields } from '../../src/score/row-group-scores.js';
 
 const OUTPUTS: readonly PlannedOutput[] = [
-  { name: 'label', from: 'label', take: { kind: 'whole' }, type: 'string', list: false },
-  { name: 'second', from: 'p', take: { kind: 'index', index: 1 }, type: 'float32', list: false },
-  { name: 'best', from: 'p', take: { kind: 'reduce', reduce: 'argmax' }, type: 'int64', list: false },
-  { name: 'all', from: 'p', take: { kind: 'list' }, type: 'float32', list: true },
+  { name: 'label', model: 0, from: 'label', take: { kind: 'whole' }, type: 'string', list: false },
+  { name: 'second', model: 0, from: 'p', take: { kind: 'index', index: 1 }, type: 'float32', list: false },
+  { name: 'best', model: 0, from: 'p', take: { kind: 'reduce', reduce: 'argmax' }, type: 'int64', list: false },
+  { name: 'all', model: 0, from: 'p', take: { kind: 'list' }, type: 'float32', list: true },
 ];
 
 /** What a model gives for rows of these numbers. */
@@ -58,7 +58,7 @@ describe('the scores of a row group', () => {
             together.push(...keep.map((row) => start + row));
             start += rows.length;
           }
-          if (together.length > 0) scores.write(outputsOf(together));
+          if (together.length > 0) scores.write(0, outputsOf(together));
         }
         const want = [...fates, ...Array.from({ length: behind }, () => 'unknown' as const)].map((each, row) =>
           each === 'scored'
@@ -113,6 +113,7 @@ describe('the scores of a row group', () => {
     scores.mark(0, ROW_STATUS.filtered);
     scores.expect(0, 3, Uint32Array.of(1, 2, 3));
     scores.write(
+      0,
       new Map<string, Tensor>([
         ['label', { type: 'string', dims: [3], data: ['a', 'b', 'c'] }],
         ['p', { type: 'float32', dims: [3, 2], data: Float32Array.of(0, NaN, 0, 1, NaN, NaN) }],

@@ -30,8 +30,16 @@ const parts = {
   validate: { rules: { x: { max: 1000 } } },
 };
 await bench.parquet('data/a.parquet', 'SELECT 1::FLOAT AS x, true AS wanted');
-const planned = await bench.plan(parts);
-const model = await openModel(path, { signature: planned.model.signature });
+const { model: _, outputs: __, ...others } = parts;
+/** The model twice: its batches are of one size under the first name, and of another under the second. */
+const planned = await bench.plan({
+  ...others,
+  models: {
+    first: { path, outputs: parts.outputs },
+    second: { path, outputs: { other: 'Y' } },
+  },
+});
+const model = await openModel(path, { signature: planned.models[0]!.signature });
 afterAll(() => model.release());
 
 /** A row of the source: what it holds, and whether it is asked for. */
@@ -45,6 +53,8 @@ interface Case {
   readonly groups: readonly (readonly Row[])[];
   readonly range: readonly [from: number, to: number];
   readonly batchSize: number;
+  /** Of the second model. */
+  readonly otherSize: number;
   readonly onInvalid: 'quarantine' | 'null';
 }
 
@@ -52,16 +62,18 @@ interface Scored {
   readonly status: number;
   readonly reason: string | null;
   readonly y: number | null;
+  /** Of the second model. */
+  readonly other: number | null;
 }
 
 /** The plan for a file with other row groups than the one that it was made for. */
-function planOf({ groups, batchSize, onInvalid }: Case): Plan {
+function planOf({ groups, batchSize, otherSize, onInvalid }: Case): Plan {
   const file = planned.files[0]!;
   const rowGroups = groups.map(({ length }) => ({ rows: length, bytes: 0 }));
   return {
     ...planned,
     files: [{ ...file, rows: groups.flat().length, rowGroups }],
-    model: { ...planned.model, batchSize },
+    models: planned.models.map((each, i) => ({ ...each, batchSize: i === 0 ? batchSize : otherSize })),
     onInvalid,
   };
 }
@@ -121,11 +133,11 @@ function scoreAll(
   plan: Plan,
   shard: Shard,
   given: readonly ScoredPart[],
-  engine: Engine,
+  engines: readonly Engine[],
   target: ScoresTarget,
   options?: ScoreOptions,
 ): ShardCounts {
-  const scorer = new ShardScorer(plan, shard, engine, target, options);
+  const scorer = new ShardScorer(plan, shard, engines, target, options);
   for (const part of given) scorer.add(part);
   return scorer.finish();
 }
@@ -137,10 +149,10 @@ function score(each: Case, given: readonly ScoredPart[], memory?: RowGroupMemory
     planOf(each),
     shardOf(each),
     given,
-    model,
+    [model, model],
     {
       appendRowGroup: (scores) => {
-        const [y, list, status, reason] = scores.finish() as [Vector, Vector, Vector, Vector];
+        const [y, list, other, status, reason] = scores.finish() as [Vector, Vector, Vector, Vector, Vector];
         groups.push(
           Array.from({ length: status.length }, (_, row) => {
             const values = list.get(row) as Iterable<number> | null;
@@ -150,6 +162,7 @@ function score(each: Case, given: readonly ScoredPart[], memory?: RowGroupMemory
               status: status.get(row) as number,
               reason: reason.get(row) as string | null,
               y: y.get(row) as number | null,
+              other: other.get(row) as number | null,
             };
           }),
         );
@@ -161,18 +174,24 @@ function score(each: Case, given: readonly ScoredPart[], memory?: RowGroupMemory
 }
 
 /** The same by the words of the documentation: windows that begin anew with each row group. */
-function expected({ groups, range, batchSize, onInvalid }: Case): { groups: Scored[][]; counts: ShardCounts } {
+function expected({ groups, range, batchSize, otherSize, onInvalid }: Case): {
+  groups: Scored[][];
+  counts: ShardCounts;
+} {
   const invalid = onInvalid === 'null' ? ROW_STATUS.nulled : ROW_STATUS.quarantined;
   const scored = groups.slice(...range).map((rows) =>
     rows.map(({ x, wanted }, i): Scored => {
-      if (!wanted) return { status: ROW_STATUS.filtered, reason: null, y: null };
-      if (x === null) return { status: invalid, reason: 'x: NULL', y: null };
-      if (x > 1000) return { status: invalid, reason: 'x: above max 1000', y: null };
-      const first = i - (i % batchSize);
-      const together = rows
-        .slice(first, first + batchSize)
-        .filter((row) => row.wanted && row.x !== null && row.x <= 1000);
-      return { status: ROW_STATUS.scored, reason: null, y: x + together.reduce((sum, row) => sum + row.x!, 0) };
+      const none = { y: null, other: null };
+      if (!wanted) return { status: ROW_STATUS.filtered, reason: null, ...none };
+      if (x === null) return { status: invalid, reason: 'x: NULL', ...none };
+      if (x > 1000) return { status: invalid, reason: 'x: above max 1000', ...none };
+      const scoreIn = (size: number): number => {
+        const together = rows
+          .slice(i - (i % size), i - (i % size) + size)
+          .filter((row) => row.wanted && row.x !== null && row.x <= 1000);
+        return x + together.reduce((sum, row) => sum + row.x!, 0);
+      };
+      return { status: ROW_STATUS.scored, reason: null, y: scoreIn(batchSize), other: scoreIn(otherSize) };
     }),
   );
   const all = scored.flat();
@@ -211,6 +230,7 @@ const someCase: fc.Arbitrary<Case> = fc.array(rowGroup, { maxLength: 6 }).chain(
       .tuple(fc.nat(groups.length), fc.nat(groups.length))
       .map(([a, b]) => [Math.min(a, b), Math.max(a, b)] as const),
     batchSize: fc.integer({ min: 1, max: 24 }),
+    otherSize: fc.integer({ min: 1, max: 24 }),
     onInvalid: fc.constantFrom('quarantine' as const, 'null' as const),
   }),
 );
@@ -241,7 +261,7 @@ describe('a shard', () => {
     const cases = fc.array(someCase, { minLength: 2, maxLength: 5 });
     fc.assert(
       fc.property(cases, fc.integer({ min: 1, max: 24 }), (several, batchSize) => {
-        const same = several.map((each) => ({ ...each, batchSize }));
+        const same = several.map((each) => ({ ...each, batchSize, otherSize: 7 }));
         const memory = new RowGroupMemory(planOf(same[0]!));
         for (const each of same) {
           const { groups, counts } = score(each, partsOf(each, [], false), memory);
@@ -255,15 +275,15 @@ describe('a shard', () => {
   it('counts NaN among its predictions, by column', async () => {
     const root = await bench.write('models/root.onnx', rootModel());
     const plan = await bench.plan({ ...parts, model: { path: root }, outputs: { root: 'Y', same: 'Y' } });
-    const other = await openModel(root, { signature: plan.model.signature });
-    const each: Case = { groups: [[]], range: [0, 1], batchSize: 2, onInvalid: 'quarantine' };
+    const other = await openModel(root, { signature: plan.models[0]!.signature });
+    const each: Case = { groups: [[]], range: [0, 1], batchSize: 2, otherSize: 2, onInvalid: 'quarantine' };
     const groups = [[-1, 4, -9].map((x) => ({ x, wanted: true })), [{ x: -1, wanted: true }]];
     const whole = { ...each, groups, range: [0, 2] as const };
     const counts = scoreAll(
-      { ...planOf(whole), model: { ...plan.model, batchSize: 2 }, outputs: plan.outputs },
+      { ...planOf(whole), models: [{ ...plan.models[0]!, batchSize: 2 }], outputs: plan.outputs },
       shardOf(whole),
       partsOf(whole, [], false),
-      other,
+      [other],
       { appendRowGroup: (scores) => void scores.finish() },
     );
     await other.release();
@@ -276,9 +296,9 @@ describe('a shard', () => {
       [fine, fine],
       [fine, { x: null, wanted: false }, { x: null, wanted: true }, fine],
     ];
-    const each: Case = { groups, range: [1, 2], batchSize: 2, onInvalid: 'quarantine' };
+    const each: Case = { groups, range: [1, 2], batchSize: 2, otherSize: 2, onInvalid: 'quarantine' };
     const error = thrown(() =>
-      scoreAll({ ...planOf(each), onInvalid: 'fail' }, shardOf(each), partsOf(each, [], false), model, {
+      scoreAll({ ...planOf(each), onInvalid: 'fail' }, shardOf(each), partsOf(each, [], false), [model, model], {
         appendRowGroup: () => undefined,
       }),
     );
@@ -291,13 +311,14 @@ describe('a shard', () => {
       groups: [Array.from({ length: 10 }, (_, x) => ({ x, wanted: true }))],
       range: [0, 1],
       batchSize: 4,
+      otherSize: 4,
       onInvalid: 'quarantine',
     };
     for (const missing of [1, 6, 10]) {
       const short = { ...each, groups: [each.groups[0]!.slice(0, -missing)] };
       const closed: number[] = [];
       const error = thrown(() =>
-        scoreAll(planOf(each), shardOf(each), partsOf(short, [], false), model, {
+        scoreAll(planOf(each), shardOf(each), partsOf(short, [], false), [model, model], {
           appendRowGroup: () => void closed.push(1),
         }),
       );
@@ -309,7 +330,7 @@ describe('a shard', () => {
 
   it('names the file and the rows of what the model is to blame for, before a score is kept and after', () => {
     const wanted = Array.from({ length: 5 }, (_, x) => ({ x, wanted: true }));
-    const each: Case = { groups: [wanted, wanted], range: [1, 2], batchSize: 2, onInvalid: 'quarantine' };
+    const each: Case = { groups: [wanted, wanted], range: [1, 2], batchSize: 2, otherSize: 2, onInvalid: 'quarantine' };
     const fail = (): never => {
       throw new ColonnadeError('MODEL_FAILED', 'too much', { phase: 'model', hint: 'less' });
     };
@@ -320,11 +341,13 @@ describe('a shard', () => {
         planOf(each),
         shardOf(each),
         given,
-        { name: 'onnxruntime', run: fail, release: () => model.release() },
+        [{ name: 'onnxruntime', run: fail, release: () => model.release() }, model],
         appending,
       ),
     );
-    const inColumns = thrown(() => scoreAll(planOf(each), shardOf(each), given, model, { appendRowGroup: fail }));
+    const inColumns = thrown(() =>
+      scoreAll(planOf(each), shardOf(each), given, [model, model], { appendRowGroup: fail }),
+    );
     const file = bench.path('data/a.parquet');
     expect(inModel.message).toBe(`${file}, rows 5 to 6: too much`);
     expect(inColumns.message).toBe(`${file}, rows 5 to 9: too much`);
@@ -333,12 +356,18 @@ describe('a shard', () => {
 
   it('takes no row twice, and none before its turn', () => {
     const rows = (count: number): Row[] => Array.from({ length: count }, (_, x) => ({ x, wanted: true }));
-    const each: Case = { groups: [rows(4), rows(6)], range: [0, 2], batchSize: 3, onInvalid: 'quarantine' };
+    const each: Case = {
+      groups: [rows(4), rows(6)],
+      range: [0, 2],
+      batchSize: 3,
+      otherSize: 3,
+      onInvalid: 'quarantine',
+    };
     const [a, b, c, d] = partsOf(each, [2, 4, 8], false) as [ScoredPart, ScoredPart, ScoredPart, ScoredPart];
     const wrong: readonly (readonly ScoredPart[])[] = [[a, a], [b], [a, b, b], [c, d, d], [d], [a, c, a]];
     for (const given of wrong) {
       const error = thrown(() =>
-        scoreAll(planOf(each), shardOf(each), given, model, { appendRowGroup: () => undefined }),
+        scoreAll(planOf(each), shardOf(each), given, [model, model], { appendRowGroup: () => undefined }),
       );
       expect(error).toMatchObject({ code: 'INTERNAL', phase: 'score' });
       expect(error.message).toMatch(/row \d+ came out of turn/);

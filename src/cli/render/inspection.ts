@@ -36,10 +36,6 @@ function modelSections(model: ModelInspection): Section[] {
   const operators = Object.entries(model.operators)
     .toSorted(([a, m], [b, n]) => n - m || (a < b ? -1 : 1))
     .map(([name, count]) => (count === 1 ? name : `${name} ×${count}`));
-  const zipMaps =
-    model.zipMaps.length === 0
-      ? []
-      : [['ZipMap', `taken out of ${model.zipMaps.join(', ')}: probabilities are a matrix`]];
   return [
     {
       title: '',
@@ -53,11 +49,20 @@ function modelSections(model: ModelInspection): Section[] {
           model.fixedBatch === null ? 'any number of rows' : `${counted(model.fixedBatch, 'row')}, fixed by the model`,
         ],
         ['operators', listed(operators)],
-        ...zipMaps,
+        ...nanLines(model),
+        ...model.edits.map((edit, i) => [i === 0 ? 'edited' : '', edit]),
         ['sha256', model.hash],
       ]),
     },
-    { title: 'Inputs', lines: alignRows(model.inputs.map((input) => [input.name, tensorInWords(input)])) },
+    {
+      title: 'Inputs',
+      lines: [
+        ...alignRows(model.inputs.map((input) => [input.name, tensorInWords(input)])),
+        ...(model.columns === undefined
+          ? []
+          : [`logged with ${listed(model.columns.map(({ name, type }) => `${name} (${type})`))}`]),
+      ],
+    },
     {
       title: 'Outputs',
       lines: alignRows(
@@ -66,8 +71,21 @@ function modelSections(model: ModelInspection): Section[] {
           tensorInWords(output),
           output.classes === undefined ? '' : `classes ${listed(output.classes.map((label) => JSON.stringify(label)))}`,
         ]),
-      ),
+      ).concat(model.unusable.map(({ name, reason }) => `${name} ${reason}`)),
     },
+  ];
+}
+
+/** What becomes of a NaN that a rule lets through. */
+function nanLines({ nanOutputs }: ModelInspection): string[][] {
+  if (nanOutputs === null) return [];
+  return [
+    [
+      'NaN',
+      nanOutputs.length === 0
+        ? 'in an input is scored: where the model was trained with gaps, write missing: nan'
+        : `in an input makes ${listed(nanOutputs)} NaN`,
+    ],
   ];
 }
 

@@ -1,7 +1,7 @@
 /** Who is measured, and the command that makes each of them score a table. */
 import path from 'node:path';
 
-/** @typedef {'narrow' | 'wide'} Table */
+/** @typedef {'narrow' | 'wide' | 'mixed'} Table */
 
 /**
  * @typedef {object} Job

@@ -3,6 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
+/** @import { Table } from './contestants.mjs' */
+
 const bench = import.meta.dirname;
 export const work = path.join(bench, 'work');
 
@@ -38,21 +40,22 @@ export function preparePython(named) {
 }
 
 /**
- * The linear model.
+ * The models by table: a linear one, made here, and the sample model with an input for each column.
  *
  * @param {string} python
- * @returns {string} path of the .onnx file
+ * @returns {Record<Table, string>} paths of the .onnx files
  */
-export function prepareModel(python) {
+export function prepareModels(python) {
   const folder = path.join(work, 'models');
   run(python, [path.join(bench, 'models.py'), folder]);
-  return path.join(folder, 'linear.onnx');
+  const linear = path.join(folder, 'linear.onnx');
+  return { narrow: linear, wide: linear, mixed: path.join(bench, '../models/mixed_inputs.onnx') };
 }
 
 /**
  * A table of so many rows, by the same script as the samples.
  *
- * @param {'narrow' | 'wide'} table
+ * @param {Table} table
  * @param {number} rows
  * @returns {string} path of the Parquet file
  */

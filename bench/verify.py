@@ -15,8 +15,10 @@ import numpy as np
 import onnxruntime as ort
 import pyarrow.parquet as pq
 
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "peers"))
+import feeding  # noqa: E402
+
 TOLERANCE = 1e-6
-FEATURES = [f"f{k}" for k in range(10)]
 
 
 def expected_predictions(source: str, model: str, path: str) -> np.ndarray:
@@ -24,9 +26,9 @@ def expected_predictions(source: str, model: str, path: str) -> np.ndarray:
     if not os.path.exists(path):
         session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
         parts = []
-        for batch in pq.ParquetFile(source).iter_batches(batch_size=65_536, columns=FEATURES):
-            matrix = np.column_stack([batch.column(name).to_numpy() for name in FEATURES]).astype(np.float32)
-            parts.append(session.run(None, {"X": matrix})[0].ravel())
+        feed, prediction_of = feeding.of(session)
+        for batch in pq.ParquetFile(source).iter_batches(batch_size=65_536):
+            parts.append(prediction_of(session, feed(batch)))
         os.makedirs(os.path.dirname(path), exist_ok=True)
         np.save(path + ".part.npy", np.concatenate(parts))
         os.replace(path + ".part.npy", path)

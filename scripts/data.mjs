@@ -7,6 +7,7 @@
  *   npm run data -- --rows 1000000 --shape wide               the same with 200 columns
  *   npm run data -- --table bench-narrow --rows 5000000       one file: 17 columns, features f0..f9
  *   npm run data -- --table bench-wide --rows 1000000         one file: 201 columns, features f0..f9
+ *   npm run data -- --table bench-mixed --rows 1000000        one file: 17 columns, text and numbers as in customers
  */
 import { existsSync, mkdirSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
@@ -17,8 +18,8 @@ import { DuckDBInstance } from '@duckdb/node-api';
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 const USAGE = `usage: npm run data -- [options]
-  --table NAME           customers (default), bench-narrow, bench-wide
-  --rows N               rows of the table (default 50000; bench-narrow 5000000; bench-wide 1000000)
+  --table NAME           customers (default), bench-narrow, bench-wide, bench-mixed
+  --rows N               rows of the table (default 50000; bench-narrow 5000000; bench-wide and bench-mixed 1000000)
   --shape SHAPE          customers only: narrow (17 columns, default) or wide (200)
   --files N              customers only: files a region (default 2)
   --row-group-rows N     rows of a row group, a multiple of 2048 (default 122880; 2048 up to 100000 rows)
@@ -139,11 +140,30 @@ function benchWide(rows) {
     FROM range(${rows}) t(i)`;
 }
 
+/** 17 columns: what models/mixed_inputs.onnx takes, texts and whole numbers among it, and ten that no model reads. */
+function benchMixed(rows) {
+  return `
+    SELECT
+      i AS id, ${list(REGIONS.map(({ name }) => name))}[1 + (hash(i) % 4)::INTEGER] AS region,
+      ${list(['active', 'paused', 'closed'])}[1 + (hash(i + 1) % 3)::INTEGER] AS status,
+      (18 + hash(i + 2) % 70)::INTEGER AS age, (hash(i + 3) % 99)::INTEGER AS tenure_months,
+      ((hash(i + 4) % 12000000) / 100.0)::DOUBLE AS income, hash(i + 5) % 3 = 0 AS is_premium,
+      ${series(10, (k) => `'v_' || (hash(i * 17 + ${k}) % 300) AS extra${k}`)}
+    FROM range(${rows}) t(i)`;
+}
+
 /** How many of the first `rows` customers live in the region. */
 function population(region, rows) {
   const whole = Math.floor(rows / 10) * region.slots;
   return whole + Math.min(region.slots, Math.max(0, (rows % 10) - region.first));
 }
+
+/** Tables of one file, with the rows that the benchmark measures. */
+const BENCH = {
+  'bench-narrow': { rows: '5000000', query: benchNarrow },
+  'bench-wide': { rows: '1000000', query: benchWide },
+  'bench-mixed': { rows: '1000000', query: benchMixed },
+};
 
 function fail(message) {
   console.error(`${message}\n\n${USAGE}`);
@@ -179,12 +199,9 @@ function options() {
   const whole = (name, value) =>
     /^[1-9]\d*$/.test(value) ? Number(value) : fail(`--${name} is ${value}; it must be a whole number above 0`);
 
-  const table = oneOf('table', ['customers', 'bench-narrow', 'bench-wide'], values.table);
+  const table = oneOf('table', ['customers', ...Object.keys(BENCH)], values.table);
   const shape = oneOf('shape', ['narrow', 'wide'], values.shape);
-  const rows = whole(
-    'rows',
-    values.rows ?? { customers: '50000', 'bench-narrow': '5000000', 'bench-wide': '1000000' }[table],
-  );
+  const rows = whole('rows', values.rows ?? (table === 'customers' ? '50000' : BENCH[table].rows));
   const files = whole('files', values.files);
   const rowGroupRows = whole('row-group-rows', values['row-group-rows'] ?? (rows <= 100_000 ? '2048' : '122880'));
   const compression = oneOf(
@@ -229,7 +246,7 @@ if (table === 'customers') {
     }
   }
 } else {
-  await write(table === 'bench-narrow' ? benchNarrow(rows) : benchWide(rows), out);
+  await write(BENCH[table].query(rows), out);
 }
 console.log(`${rows} rows of ${table}, ${(bytes / 1e6).toFixed(1)} MB, in ${out}`);
 connection.closeSync();

@@ -67,6 +67,16 @@ describe('the sample data', () => {
     ).toEqual([[1007]]);
   });
 
+  it('comes as a benchmark table of text and numbers, every row of which a model can score', async () => {
+    const file = path.join(folder, 'bench-mixed.parquet');
+    generate('--table', 'bench-mixed', '--rows', '3000', '--out', file);
+    expect(await rows(`SELECT count(*)::INTEGER FROM (DESCRIBE SELECT * FROM '${file}')`)).toEqual([[17]]);
+    expect(
+      await rows(`SELECT count(*)::INTEGER, count(DISTINCT region)::INTEGER, count(DISTINCT status)::INTEGER FROM '${file}'
+        WHERE COLUMNS(*) IS NOT NULL AND age BETWEEN 18 AND 87`),
+    ).toEqual([[3000, 4, 3]]);
+  });
+
   it('comes as benchmark tables of 17 and 201 columns as well', async () => {
     for (const [table, columns] of [
       ['bench-narrow', 17],

@@ -123,7 +123,7 @@ describe('a model that does not fit the columns', () => {
       what: 'has fewer inputs than features',
       model: () => passing(float('a', ['N', 1]), float('b', ['N', 1])),
       change: { features: ['a', 'b', 'c'] },
-      says: /feature c feeds no model input; its inputs are a \(float32\[N, 1\]\), b/,
+      says: /feature c feeds no input of the model; its inputs are a \(float32\[N, 1\]\), b/,
       hint: /remove it/,
     },
     {

@@ -3,7 +3,8 @@
  * what it computes:
  *
  * - a ZipMap output becomes the matrix of scores that it was made from;
- * - an output that is a sequence of tensors becomes one output for each (`probabilities.0`, `probabilities.1`, …);
+ * - an output that is a sequence of tensors becomes one output for each (`probabilities.0`, `probabilities.1`, …), and so does
+ *   one that stacks a matrix for each target;
  * - inputs and outputs of 16-bit floats become float32, with a Cast behind or before them;
  * - texts are lowered by the locale that every Linux has, where the one that the graph names is not installed.
  */
@@ -16,6 +17,7 @@ import {
   AttributeProtoSchema,
   NodeProtoSchema,
   OperatorSetIdProtoSchema,
+  TensorProtoSchema,
   TensorProto_DataType as OnnxType,
   TypeProto_TensorSchema,
   TypeProtoSchema,
@@ -50,7 +52,7 @@ export function editGraph(path: string, model: ParsedModel, { locale }: EditOpti
   const words: string[] = [];
   const zipMaps = removeZipMaps(path, model.graph);
   for (const name of zipMaps.keys()) words.push(`ZipMap taken out of ${name}: it is a matrix`);
-  words.push(...unrollSequences(model.graph), ...widenBorders(model.graph));
+  words.push(...unrollSequences(model.graph), ...unstack(model.graph), ...widenBorders(model.graph));
   if (locale !== undefined) words.push(...replaceLocales(model.graph, locale));
   // The nodes that were put in belong to ONNX's own domain, which a graph of ai.onnx.ml nodes only need not import. They
   // are in opset 1 already, but runtimes drop support for the oldest ones.
@@ -103,6 +105,49 @@ function unrollSequences(graph: GraphProto): string[] {
     });
     if (!isRead(graph, output.name)) graph.node = graph.node.filter((each) => each !== node);
     words.push(`sequence ${output.name} taken apart: ${parts.map(({ name }) => name).join(', ')}`);
+    return parts;
+  });
+  return words;
+}
+
+/** More matrices than this in one output are no targets. */
+const MOST_TARGETS = 64;
+
+/**
+ * scikit-learn's forests for several labels stack their probabilities as `[targets, N, classes]`, with the rows in the
+ * second dimension: each target becomes an output of its own.
+ */
+function unstack(graph: GraphProto): string[] {
+  const words: string[] = [];
+  const extents = ({ type }: ValueInfoProto): (number | null)[] =>
+    (type?.value.case === 'tensorType' ? (type.value.value.shape?.dim ?? []) : []).map(({ value }) =>
+      value.case === 'dimValue' && value.value > 0n ? Number(value.value) : null,
+    );
+  // Where an input fixes its first dimension, that is the batch, and may be that of an output as well.
+  if (graph.input.some((input) => typeof extents(input)[0] === 'number')) return words;
+  graph.output = graph.output.flatMap((output): ValueInfoProto[] => {
+    const [targets, rows, classes, ...others] = extents(output);
+    const tensor = output.type?.value.case === 'tensorType' ? output.type.value.value : undefined;
+    const isStack = typeof targets === 'number' && targets <= MOST_TARGETS && rows === null && others.length === 0;
+    if (tensor === undefined || !isStack || classes === undefined) return [output];
+    const width = classes === null ? {} : { value: { case: 'dimValue' as const, value: BigInt(classes) } };
+    const parts = Array.from({ length: targets }, (_, i) => {
+      const name = `${output.name}.${i}`;
+      const index = `${name}/index`;
+      graph.initializer.push(
+        create(TensorProtoSchema, { name: index, dataType: OnnxType.INT64, int64Data: [BigInt(i)] }),
+      );
+      graph.node.push(create(NodeProtoSchema, { opType: 'Gather', input: [output.name, index], output: [name] }));
+      const { elemType } = tensor;
+      const shape = { dim: [{}, width] };
+      return create(ValueInfoProtoSchema, {
+        name,
+        type: create(TypeProtoSchema, {
+          value: { case: 'tensorType', value: create(TypeProto_TensorSchema, { elemType, shape }) },
+        }),
+      });
+    });
+    words.push(`stack ${output.name} taken apart: ${parts.map(({ name }) => name).join(', ')}`);
     return parts;
   });
   return words;

@@ -256,15 +256,19 @@ def sklearn_multi_output_regression(_):
 def sklearn_multi_label_forest(_):
     model = RandomForestClassifier(8, max_depth=4, random_state=SEED).fit(x, labels)
     onx = export(model, floats(6), zipmap=False)
-    print([o.name for o in onx.graph.output], [str(o.type)[:120] for o in onx.graph.output])
     found = model.predict(x)
-    chances = np.stack(model.predict_proba(x), axis=1)
+    chances = model.predict_proba(x)
     return {
         "model": onx, "feeds": {"X": x}, "features": X,
-        "outputs": {"first": {"from": "label", "index": 0}, "second": {"from": "label", "index": 1}},
+        "outputs": {
+            "first": {"from": "label", "index": 0}, "second": {"from": "label", "index": 1},
+            "chance": {"from": "probabilities.0", "index": 1}, "chances": {"from": "probabilities.1", "as": "list"},
+        },
         "expected": {
             "first": (lambda o: o["label"][:, 0], found[:, 0]),
             "second": (lambda o: o["label"][:, 1], found[:, 1]),
+            "chance": (lambda o: o["probabilities"][0, :, 1], chances[0][:, 1]),
+            "chances": (lambda o: o["probabilities"][1], chances[1]),
         },
     }
 
@@ -273,14 +277,19 @@ def sklearn_multi_label_forest(_):
 def sklearn_multi_output_classifier(_):
     model = MultiOutputClassifier(LogisticRegression()).fit(x, labels)
     onx = export(model, floats(6), zipmap=False)
-    print([o.name for o in onx.graph.output], [str(o.type)[:200] for o in onx.graph.output])
     found = model.predict(x)
+    chances = model.predict_proba(x)
     return {
         "model": onx, "feeds": {"X": x}, "features": X,
-        "outputs": {"first": {"from": "label", "index": 0}, "second": {"from": "label", "index": 1}},
+        "outputs": {
+            "first": {"from": "label", "index": 0}, "second": {"from": "label", "index": 1},
+            "chance": {"from": "probabilities.0", "class": 1}, "chances": {"from": "probabilities.1", "as": "list"},
+        },
         "expected": {
             "first": (lambda o: o["label"][:, 0], found[:, 0]),
             "second": (lambda o: o["label"][:, 1], found[:, 1]),
+            "chance": (lambda o: o["probabilities"][:, 0, 1], chances[0][:, 1]),
+            "chances": (lambda o: o["probabilities"][:, 1], chances[1]),
         },
     }
 

@@ -1,4 +1,6 @@
 """scikit-learn through skl2onnx."""
+import datetime as dt
+
 import numpy as np
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
@@ -26,7 +28,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeRegressor
 
-from zoo import M, X, case, matrix, missing, table, target
+from zoo import M, X, arrays, case, matrix, missing, table, target
 
 OPSET = {"": 17, "ai.onnx.ml": 3}
 SEED = 7
@@ -378,6 +380,30 @@ def sklearn_tfidf(_):
             "label": (lambda o: o["output_label"], model.predict(values)),
             "chance": (lambda o: o["output_probability"][:, 1], model.predict_proba(values)[:, 1]),
         },
+    }
+
+
+@case
+def sklearn_column_types(_):
+    """Columns of every type that has numbers; of dates and times the pipeline says which number."""
+    days = np.array([(each - dt.date(1970, 1, 1)).days for each in table.since], np.float64)
+    seconds = arrays["seen"].cast("int64").to_numpy() / 1e6
+    columns = [
+        arrays["half"].to_numpy().astype(np.float64), np.array([float(each) for each in arrays["amount"].to_pylist()]),
+        seconds, days, table.member.astype(np.float64), table.age, table.plan, table.visits,
+        arrays["tiny"].to_numpy(), arrays["large"].to_numpy(), arrays["token_b"].to_numpy(),
+    ]
+    values = np.column_stack(columns).astype(np.float32)
+    model = DecisionTreeRegressor(max_depth=6, random_state=SEED).fit(values, number)
+    return {
+        "model": convert_sklearn(model, "model", floats(values.shape[1]), target_opset=OPSET),
+        "feeds": {"X": values},
+        "features": [
+            "half", "amount", {"name": "seen_s", "sql": "epoch(seen)"}, {"name": "since_days", "sql": "epoch(since) / 86400"},
+            "member", "age", "plan", "visits", "tiny", "large", "token_b",
+        ],
+        "outputs": {"estimate": "variable"},
+        "expected": {"estimate": (lambda o: o["variable"], model.predict(values))},
     }
 
 

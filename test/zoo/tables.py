@@ -68,5 +68,12 @@ def write(path):
     arrays["token_a"] = pa.array(rng.integers(0, 50, ROWS), pa.int64())
     arrays["token_b"] = pa.array(rng.integers(0, 50, ROWS), pa.int16())
     arrays["row"] = pa.array(range(ROWS), pa.int32())
+    rng = np.random.default_rng(SEED + 3)
+    arrays["half"] = pa.array(rng.standard_normal(ROWS).astype(np.float16))
+    arrays["amount"] = pa.array([Decimal(int(cents)).scaleb(-2) for cents in rng.integers(-10**6, 10**6, ROWS)], pa.decimal128(12, 2))
+    seen = 1_600_000_000_000_000 + rng.integers(0, 10**14, ROWS)
+    arrays["seen"] = pa.array(seen, pa.timestamp("us", tz="Europe/Berlin"))
+    arrays["tiny"] = pa.array(rng.integers(-128, 128, ROWS), pa.int8())
+    arrays["large"] = pa.array(rng.integers(0, 2**24, ROWS), pa.uint64())
     pq.write_table(pa.table(arrays), path, row_group_size=128)
     return table, vectors, arrays

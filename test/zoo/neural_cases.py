@@ -1,6 +1,7 @@
 """PyTorch by both of its exporters, and what is done to such graphs afterwards: float16, int8, external weights."""
 import numpy as np
 import onnx
+import onnx.version_converter
 import torch
 from onnxconverter_common import float16
 from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -214,3 +215,14 @@ def with_opset(opset):
 
 for each in (18, 20, 21, 22, 23, 24, 25):
     case(with_opset(each))
+
+
+@case
+def torch_newest(folder):
+    """The newest opset and IR version that ONNX Runtime takes, to which onnx brings an older model."""
+    model = seeded(mlp)
+    path = export(model, folder, (torch.from_numpy(x),), ["input"], ["probs"], False)
+    newest = onnx.version_converter.convert_version(onnx.load(path), 26)
+    newest.ir_version = 13
+    onnx.save(newest, path)
+    return softmax_case(path, model)

@@ -7,9 +7,10 @@ import {
   TensorProto_DataType,
 } from '../../src/model/onnx_pb.js';
 
-export type TensorType = 'float32' | 'float64' | 'int64' | 'int32' | 'int8' | 'uint8' | 'bool' | 'string';
+export type TensorType = 'float16' | 'float32' | 'float64' | 'int64' | 'int32' | 'int8' | 'uint8' | 'bool' | 'string';
 
 const TYPES: Readonly<Record<TensorType, TensorProto_DataType>> = {
+  float16: TensorProto_DataType.FLOAT16,
   float32: TensorProto_DataType.FLOAT,
   float64: TensorProto_DataType.DOUBLE,
   int64: TensorProto_DataType.INT64,

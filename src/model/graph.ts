@@ -94,7 +94,7 @@ export async function readGraph(path: string, options: EditOptions = {}): Promis
     hash: file.hash,
     size: externalFiles.reduce((sum, { bytes }) => sum + bytes, file.bytes.length),
     externalFiles,
-    producer: [model.producerName, model.producerVersion].filter((text) => text !== '').join(' '),
+    producer: producerOf(model),
     irVersion: Number(model.irVersion),
     opsets,
     operators,
@@ -165,6 +165,13 @@ function opsetsOf(model: ParsedModel): Record<string, number> {
     opsets[name] = Math.max(opsets[name] ?? 0, Number(version));
   }
   return opsets;
+}
+
+/** In one line: CatBoost has the log of its build for a version, which names the version somewhere. */
+function producerOf({ producerName, producerVersion }: ParsedModel): string {
+  const version = producerVersion.trim();
+  const [first] = version.includes('\n') ? (/\d+(\.\d+)+/.exec(version) ?? ['']) : [version];
+  return [producerName.trim(), first].filter((text) => text !== '').join(' ');
 }
 
 /** Nodes by operator, subgraphs included; the domain is told where it is not ONNX's own. */

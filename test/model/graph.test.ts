@@ -38,6 +38,11 @@ describe('reading a graph', () => {
     });
   });
 
+  it('tells the producer in one line, also where the log of a build follows', async () => {
+    const path = fileURLToPath(new URL('../zoo/cases/catboost_binary/model.onnx', import.meta.url));
+    expect((await readGraph(path)).producer).toMatch(/^CatBoost \d+\.\d+\.\d+$/);
+  });
+
   it('keeps the bytes of a model that needs no edit', async () => {
     const { bytes, size, hash } = await readGraph(fixture('picked_label.onnx'));
     expect(bytes.length).toBe(size);

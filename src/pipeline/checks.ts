@@ -152,7 +152,7 @@ function inputFindings(root: TreeNode, features: { names: readonly Named[]; comp
       }
     }
   }
-  if (!isComplete || unknown.length > 0) return unknown;
+  if (!isComplete || models.length === 0 || unknown.length > 0) return unknown;
   const unused = features.names.filter(({ name }) => !used.has(name));
   const where = models.length === 1 && models[0]!.path[0] === 'model' ? '`model.inputs` names' : 'the models name';
   return unused.map(({ name, path }) => ({

@@ -8,6 +8,7 @@ import { loadPipeline } from '../../src/pipeline/load.js';
 import { preparePlan } from '../../src/run/prepare.js';
 import { startRun } from '../../src/run/run.js';
 import { scaffold, type Scaffold } from '../../src/run/scaffold.js';
+import { onnx } from './onnx.js';
 import { openWorkbench, sampleModel } from './workbench.js';
 
 const zoo = fileURLToPath(new URL('../zoo', import.meta.url));
@@ -56,6 +57,41 @@ describe('a scaffold', () => {
     expect(named.text).toContain(
       '# To do: no column is named as the model input is_premium (bool[N, 1]), and none could feed it',
     );
+  });
+
+  it('feeds each of several inputs as many columns as it takes, keys last, and makes one column of one value', async () => {
+    await bench.parquet(
+      'wide.parquet',
+      `SELECT i AS id, i::FLOAT AS a, i::FLOAT + 1 AS "b, c", [i, i]::FLOAT[] AS list FROM range(9) t(i)`,
+    );
+    await writeFile(
+      bench.path('two-wide.onnx'),
+      onnx({
+        inputs: [
+          { name: 'u', type: 'float32', shape: ['N', 2] },
+          { name: 'v', type: 'float32', shape: ['N', 2] },
+          { name: 'w', type: 'float32', shape: ['N', 1] },
+        ],
+        outputs: [{ name: 'o', type: 'float32', shape: ['N', 1, 1] }],
+        nodes: [
+          { op: 'Sub', inputs: ['u', 'v'], outputs: ['uv'] },
+          { op: 'ReduceMax', inputs: ['uv'], outputs: ['most'], attributes: { keepdims: 1 } },
+          { op: 'Sub', inputs: ['w', 'most'], outputs: ['q'] },
+          { op: 'Unsqueeze', inputs: ['q', 'two'], outputs: ['o'] },
+        ],
+        constants: [{ name: 'two', type: 'int64', dims: [1], values: [2] }],
+      }),
+    );
+    const { text, problems, file } = await scaffolded(
+      bench.path('two-wide.onnx'),
+      bench.path('wide.parquet'),
+      'two-wide',
+    );
+    expect(problems).toEqual([]);
+    expect(text).toContain('  inputs:\n    u: list\n    v: [a, "b, c"]\n    w: id\n');
+    expect(text).toContain('  prediction: o # float32[N, 1, 1]');
+    const { scored } = await startRun(await preparePlan(await loadPipeline(file))).result;
+    expect(scored).toBe(9);
   });
 
   it('gives new columns names that the table does not have', async () => {

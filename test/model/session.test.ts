@@ -274,3 +274,31 @@ describe('what is added to a graph', () => {
     });
   });
 });
+
+describe('an input that leaves its width open', () => {
+  it.each([
+    ['follows it', [], ['N', 'F'], [null, null]],
+    [
+      'has one of its own',
+      [{ name: 'W', type: 'float32', dims: [5, 2], values: Array<number>(10).fill(1) }],
+      ['N', 'G'],
+      [null, 2],
+    ],
+  ] as const)('leaves it to what the model gives whether an output %s', async (_, constants, shape, found) => {
+    const path = join(folder, `open-${constants.length}.onnx`);
+    const inputs = constants.length === 0 ? ['X', 'X'] : ['X', 'W'];
+    await writeFile(
+      path,
+      onnx({
+        inputs: [{ name: 'X', type: 'float32', shape: ['N', 'F'] }],
+        outputs: [{ name: 'Y', type: 'float32', shape }],
+        nodes: [{ op: constants.length === 0 ? 'Add' : 'MatMul', inputs, outputs: ['Y'] }],
+        constants,
+      }),
+    );
+    await using(openModel(path), ({ signature }) => {
+      expect(signature.outputs[0]!.shape).toEqual(found);
+      return Promise.resolve();
+    });
+  });
+});

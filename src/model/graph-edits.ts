@@ -11,6 +11,7 @@
 import { create } from '@bufbuild/protobuf';
 import { ColonnadeError } from '../errors.js';
 import { labelsOfNode, type ClassLabels } from './class-labels.js';
+import type { Half } from '../plan/facts.js';
 import type { ParsedModel } from './model-file.js';
 import {
   AttributeProto_AttributeType,
@@ -32,6 +33,8 @@ import {
 export interface GraphEdits {
   /** Labels of the columns by the outputs whose ZipMap was taken out. */
   readonly zipMaps: ReadonlyMap<string, ClassLabels | undefined>;
+  /** Inputs that are of 16 bits inside. */
+  readonly halves: ReadonlyMap<string, Half>;
   /** All of it, in words. */
   readonly words: readonly string[];
 }
@@ -53,13 +56,15 @@ export function editGraph(path: string, model: ParsedModel, { locale }: EditOpti
   const zipMaps = removeZipMaps(path, model.graph);
   for (const name of zipMaps.keys()) words.push(`ZipMap taken out of ${name}: it is a matrix`);
   const free = freeNames(model.graph);
-  words.push(...unrollSequences(model.graph, free), ...unstack(model.graph, free), ...widenBorders(model.graph, free));
+  words.push(...unrollSequences(model.graph, free), ...unstack(model.graph, free));
+  const halves = new Map<string, Half>();
+  words.push(...widenBorders(model.graph, free, halves));
   if (locale !== undefined) words.push(...replaceLocales(model.graph, locale));
   // The nodes that were put in belong to ONNX's own domain, which a graph of ai.onnx.ml nodes only need not import. They
   // are in opset 1 already, but runtimes drop support for the oldest ones.
   if (words.length > 0 && !model.opsetImport.some(({ domain }) => domain === '' || domain === 'ai.onnx'))
     model.opsetImport.push(create(OperatorSetIdProtoSchema, { domain: '', version: 13n }));
-  return { zipMaps, words };
+  return { zipMaps, halves, words };
 }
 
 /** Gives a name that nothing in the graph has yet: the wanted one, or that with a number behind it. */
@@ -179,13 +184,13 @@ function unstack(graph: GraphProto, free: FreeName): string[] {
 }
 
 /** Float types of 16 bits, which neither columns nor JavaScript's arrays have. */
-const HALVES: ReadonlyMap<number, string> = new Map([
+const HALVES: ReadonlyMap<number, Half> = new Map([
   [OnnxType.FLOAT16, 'float16'],
   [OnnxType.BFLOAT16, 'bfloat16'],
 ]);
 
-/** Puts a Cast between the graph and its inputs and outputs of 16 bits. */
-function widenBorders(graph: GraphProto, free: FreeName): string[] {
+/** Puts a Cast between the graph and its inputs and outputs of 16 bits; the inputs are added to `halves`. */
+function widenBorders(graph: GraphProto, free: FreeName, halves: Map<string, Half>): string[] {
   const words: string[] = [];
   const initialized = new Set(graph.initializer.map(({ name }) => name));
   const produced = new Set(graph.node.flatMap(({ output }) => output));
@@ -200,8 +205,10 @@ function widenBorders(graph: GraphProto, free: FreeName): string[] {
       if (side === 'input' ? initialized.has(value.name) : !produced.has(value.name)) continue;
       const inside = free(`${value.name}/${half}`);
       rename(graph, value.name, inside);
-      if (side === 'input') graph.node.unshift(castNode(value.name, inside, tensor.elemType));
-      else graph.node.push(castNode(inside, value.name, OnnxType.FLOAT));
+      if (side === 'input') {
+        halves.set(value.name, half);
+        graph.node.unshift(castNode(value.name, inside, tensor.elemType));
+      } else graph.node.push(castNode(inside, value.name, OnnxType.FLOAT));
       graph.valueInfo = graph.valueInfo.filter(({ name }) => name !== value.name);
       tensor.elemType = OnnxType.FLOAT;
       words.push(`${side} ${value.name} is ${half} inside the model`);

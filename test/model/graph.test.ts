@@ -108,7 +108,7 @@ describe('a graph whose borders are no columns', () => {
 
   it('has floats of 16 bits as float32, also those that the branches of a conditional read', async () => {
     const half = await readGraph(fixture('half_branches.onnx'));
-    expect(half.inputs).toEqual([{ name: 'H', type: 'float32', shape: [null, 4] }]);
+    expect(half.inputs).toEqual([{ name: 'H', type: 'float32', half: 'float16', shape: [null, 4] }]);
     expect(half.outputs).toEqual([{ name: 'Y', type: 'float32', shape: [null, 4] }]);
     expect(half.edits).toEqual(['input H is float16 inside the model', 'output Y is float16 inside the model']);
     expect((await readGraph(fixture('half_output.onnx'))).edits).toEqual(['output Y is float16 inside the model']);

@@ -1,5 +1,5 @@
 /** Writes a pipeline file that fits a model and a table, as far as the two tell: the rest is said in comments. */
-import { writeScalar as scalar } from '../pipeline/write-scalar.js';
+import { writeKey, writeQuoted as quoted, writeScalar as scalar } from '../pipeline/write-scalar.js';
 import { castList, castTo } from './cast.js';
 import type { ModelSignature, NumericRange, OutputSpec, SourceColumn, TensorSpec } from './facts.js';
 import { tensorInWords } from './inputs.js';
@@ -199,7 +199,7 @@ function inputLines({ inputs }: ModelSignature, choices: readonly Choice[]): str
     '  inputs:',
     ...choices.map(({ input, fed }) => {
       const names = fed.length === 0 ? ['?'] : fed.map(({ column }) => column.name);
-      return `    ${scalar(input.name)}: ${names.length === 1 ? scalar(names[0]!) : `[${names.map(inFlow).join(', ')}]`}`;
+      return `    ${writeKey(input.name)}: ${names.length === 1 ? scalar(names[0]!) : `[${names.map(inFlow).join(', ')}]`}`;
     }),
   ];
 }
@@ -210,7 +210,7 @@ function outputLines({ signature, columns }: ScaffoldFacts): string[] {
     let name = wanted;
     for (let i = 2; taken.has(name.toLowerCase()); i += 1) name = `${wanted}_${i}`;
     taken.add(name.toLowerCase());
-    return scalar(name);
+    return writeKey(name);
   };
   const lines = signature.outputs.flatMap((output) => linesOf(output, signature.outputs.length === 1, free));
   const unusable = signature.unusable.map(({ name, reason }) => `  # ${name} ${reason}`);
@@ -220,7 +220,12 @@ function outputLines({ signature, columns }: ScaffoldFacts): string[] {
 /** A text among others between brackets, which commas and brackets of its own would end. */
 function inFlow(text: string): string {
   const written = scalar(text);
-  return /^["']/.test(written) || !/[,[\]{}]/.test(written) ? written : JSON.stringify(text.replaceAll('$', '$$$$'));
+  return /^["']/.test(written) || !/[,[\]{}]/.test(written) ? written : quoted(text);
+}
+
+/** What of a text may stand in the name of a column without quotes. */
+function inName(text: string): string {
+  return text.replaceAll(/[^\p{L}\p{N}_.-]+/gu, '_');
 }
 
 function linesOf(output: OutputSpec, isOnly: boolean, free: (name: string) => string): string[] {
@@ -237,11 +242,12 @@ function linesOf(output: OutputSpec, isOnly: boolean, free: (name: string) => st
   }
   const { classes } = output;
   if (classes === undefined) return [`  ${free(plain)}: { from: ${from}, as: list } ${words}`];
-  const one = (label: string | number): string => `{ from: ${from}, class: ${JSON.stringify(label)} }`;
+  const one = (label: string | number): string =>
+    `{ from: ${from}, class: ${typeof label === 'string' ? quoted(label) : label} }`;
   if (classes.length === 2) return [`  ${free('probability')}: ${one(classes[1]!)} ${words}`];
   return [
     `  ${free('confidence')}: { from: ${from}, reduce: max } ${words}`,
-    ...classes.map((label) => `  # ${scalar(`probability_${label}`)}: ${one(label)}`),
+    ...classes.map((label) => `  # ${writeKey(`probability_${inName(String(label))}`)}: ${one(label)}`),
   ];
 }
 
@@ -253,7 +259,7 @@ function ruleLines({ ranges, nulls, rows }: ScaffoldFacts, features: readonly Fe
     const bounds = range === undefined ? '' : ` min: ${range.min}, max: ${range.max} `;
     const gaps =
       missing === 0 ? '' : ` # ${missing} of ${counted(rows, 'row')} are NULL: missing: nan, or a value, scores them`;
-    return [`  #   ${scalar(column.name)}: {${bounds}}${gaps}`];
+    return [`  #   ${writeKey(column.name)}: {${bounds}}${gaps}`];
   });
   return lines.length === 0 ? [] : ['  # rules: # the least and the greatest value in the table', ...lines];
 }

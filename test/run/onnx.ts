@@ -38,9 +38,9 @@ export interface NodeSpec {
 
 export interface ConstantSpec {
   readonly name: string;
-  readonly type: 'float32' | 'float64' | 'int64';
+  readonly type: 'float32' | 'float64' | 'int64' | 'string';
   readonly dims: readonly number[];
-  readonly values: readonly number[];
+  readonly values: readonly (number | string)[];
 }
 
 export interface GraphSpec {
@@ -92,10 +92,12 @@ export function onnx({ inputs, outputs, nodes, constants = [] }: GraphSpec): Uin
         dataType: TYPES[type],
         dims: dims.map(BigInt),
         ...(type === 'float32'
-          ? { floatData: [...values] }
+          ? { floatData: values.map(Number) }
           : type === 'float64'
-            ? { doubleData: [...values] }
-            : { int64Data: values.map(BigInt) }),
+            ? { doubleData: values.map(Number) }
+            : type === 'string'
+              ? { stringData: values.map((value) => Buffer.from(String(value))) }
+              : { int64Data: values.map(BigInt) }),
       })),
     },
   });

@@ -11,6 +11,7 @@
 import { create } from '@bufbuild/protobuf';
 import { ColonnadeError } from '../errors.js';
 import { labelsOfNode, type ClassLabels } from './class-labels.js';
+import type { Half } from '../plan/facts.js';
 import type { ParsedModel } from './model-file.js';
 import {
   AttributeProto_AttributeType,
@@ -32,6 +33,8 @@ import {
 export interface GraphEdits {
   /** Labels of the columns by the outputs whose ZipMap was taken out. */
   readonly zipMaps: ReadonlyMap<string, ClassLabels | undefined>;
+  /** Inputs that are of 16 bits inside. */
+  readonly halves: ReadonlyMap<string, Half>;
   /** All of it, in words. */
   readonly words: readonly string[];
 }
@@ -52,13 +55,37 @@ export function editGraph(path: string, model: ParsedModel, { locale }: EditOpti
   const words: string[] = [];
   const zipMaps = removeZipMaps(path, model.graph);
   for (const name of zipMaps.keys()) words.push(`ZipMap taken out of ${name}: it is a matrix`);
-  words.push(...unrollSequences(model.graph), ...unstack(model.graph), ...widenBorders(model.graph));
+  const free = freeNames(model.graph);
+  words.push(...unrollSequences(model.graph, free), ...unstack(model.graph, free));
+  const halves = new Map<string, Half>();
+  words.push(...widenBorders(model.graph, free, halves));
   if (locale !== undefined) words.push(...replaceLocales(model.graph, locale));
   // The nodes that were put in belong to ONNX's own domain, which a graph of ai.onnx.ml nodes only need not import. They
   // are in opset 1 already, but runtimes drop support for the oldest ones.
   if (words.length > 0 && !model.opsetImport.some(({ domain }) => domain === '' || domain === 'ai.onnx'))
     model.opsetImport.push(create(OperatorSetIdProtoSchema, { domain: '', version: 13n }));
-  return { zipMaps, words };
+  return { zipMaps, halves, words };
+}
+
+/** Gives a name that nothing in the graph has yet: the wanted one, or that with a number behind it. */
+type FreeName = (wanted: string) => string;
+
+function freeNames(graph: GraphProto): FreeName {
+  const taken = new Set<string>();
+  const take = ({ input, output, initializer, node }: GraphProto): void => {
+    for (const { name } of [...input, ...output, ...initializer]) taken.add(name);
+    for (const each of node) {
+      for (const name of each.output) taken.add(name);
+      subgraphs(each).forEach(take);
+    }
+  };
+  take(graph);
+  return (wanted) => {
+    let name = wanted;
+    for (let i = 2; taken.has(name); i += 1) name = `${wanted}_${i}`;
+    taken.add(name);
+    return name;
+  };
 }
 
 /** Replaces each ZipMap that makes a graph output by an Identity, so that the output keeps its name. */
@@ -86,7 +113,7 @@ function removeZipMaps(path: string, graph: GraphProto): Map<string, ClassLabels
 }
 
 /** scikit-learn's exporter gives the probabilities of several targets as a sequence of matrices, one for each. */
-function unrollSequences(graph: GraphProto): string[] {
+function unrollSequences(graph: GraphProto, free: FreeName): string[] {
   const words: string[] = [];
   graph.output = graph.output.flatMap((output): ValueInfoProto[] => {
     const node = graph.node.find((each) => each.output[0] === output.name);
@@ -94,7 +121,7 @@ function unrollSequences(graph: GraphProto): string[] {
     const element = sequence?.elemType?.value;
     if (node?.opType !== 'SequenceConstruct' || element?.case !== 'tensorType') return [output];
     const parts = node.input.map((input, i) => {
-      const name = `${output.name}.${i}`;
+      const name = free(`${output.name}.${i}`);
       graph.node.push(create(NodeProtoSchema, { opType: 'Identity', input: [input], output: [name] }));
       return create(ValueInfoProtoSchema, {
         name,
@@ -117,14 +144,17 @@ const MOST_TARGETS = 64;
  * scikit-learn's forests for several labels stack their probabilities as `[targets, N, classes]`, with the rows in the
  * second dimension: each target becomes an output of its own.
  */
-function unstack(graph: GraphProto): string[] {
+function unstack(graph: GraphProto, free: FreeName): string[] {
   const words: string[] = [];
   const extents = ({ type }: ValueInfoProto): (number | null)[] =>
     (type?.value.case === 'tensorType' ? (type.value.value.shape?.dim ?? []) : []).map(({ value }) =>
       value.case === 'dimValue' && value.value > 0n ? Number(value.value) : null,
     );
-  // Where an input fixes its first dimension, that is the batch, and may be that of an output as well.
-  if (graph.input.some((input) => typeof extents(input)[0] === 'number')) return words;
+  // Where an input fixes its first dimension, that is the batch, and may be that of an output as well. Old files name their
+  // weights among the inputs.
+  const initialized = new Set(graph.initializer.map(({ name }) => name));
+  const inputs = graph.input.filter(({ name }) => !initialized.has(name));
+  if (inputs.some((input) => typeof extents(input)[0] === 'number')) return words;
   graph.output = graph.output.flatMap((output): ValueInfoProto[] => {
     const [targets, rows, classes, ...others] = extents(output);
     const tensor = output.type?.value.case === 'tensorType' ? output.type.value.value : undefined;
@@ -132,8 +162,8 @@ function unstack(graph: GraphProto): string[] {
     if (tensor === undefined || !isStack || classes === undefined) return [output];
     const width = classes === null ? {} : { value: { case: 'dimValue' as const, value: BigInt(classes) } };
     const parts = Array.from({ length: targets }, (_, i) => {
-      const name = `${output.name}.${i}`;
-      const index = `${name}/index`;
+      const name = free(`${output.name}.${i}`);
+      const index = free(`${name}/index`);
       graph.initializer.push(
         create(TensorProtoSchema, { name: index, dataType: OnnxType.INT64, int64Data: [BigInt(i)] }),
       );
@@ -154,13 +184,13 @@ function unstack(graph: GraphProto): string[] {
 }
 
 /** Float types of 16 bits, which neither columns nor JavaScript's arrays have. */
-const HALVES: ReadonlyMap<number, string> = new Map([
+const HALVES: ReadonlyMap<number, Half> = new Map([
   [OnnxType.FLOAT16, 'float16'],
   [OnnxType.BFLOAT16, 'bfloat16'],
 ]);
 
-/** Puts a Cast between the graph and its inputs and outputs of 16 bits. */
-function widenBorders(graph: GraphProto): string[] {
+/** Puts a Cast between the graph and its inputs and outputs of 16 bits; the inputs are added to `halves`. */
+function widenBorders(graph: GraphProto, free: FreeName, halves: Map<string, Half>): string[] {
   const words: string[] = [];
   const initialized = new Set(graph.initializer.map(({ name }) => name));
   const produced = new Set(graph.node.flatMap(({ output }) => output));
@@ -173,10 +203,12 @@ function widenBorders(graph: GraphProto): string[] {
       const half = HALVES.get(tensor?.elemType ?? 0);
       if (tensor === undefined || half === undefined) continue;
       if (side === 'input' ? initialized.has(value.name) : !produced.has(value.name)) continue;
-      const inside = `${value.name}/${half}`;
+      const inside = free(`${value.name}/${half}`);
       rename(graph, value.name, inside);
-      if (side === 'input') graph.node.unshift(castNode(value.name, inside, tensor.elemType));
-      else graph.node.push(castNode(inside, value.name, OnnxType.FLOAT));
+      if (side === 'input') {
+        halves.set(value.name, half);
+        graph.node.unshift(castNode(value.name, inside, tensor.elemType));
+      } else graph.node.push(castNode(inside, value.name, OnnxType.FLOAT));
       graph.valueInfo = graph.valueInfo.filter(({ name }) => name !== value.name);
       tensor.elemType = OnnxType.FLOAT;
       words.push(`${side} ${value.name} is ${half} inside the model`);

@@ -4,7 +4,7 @@
  */
 import { toBinary } from '@bufbuild/protobuf';
 import { ColonnadeError } from '../errors.js';
-import type { Dimension, ElementType, LoggedColumn, UnusableOutput } from '../plan/facts.js';
+import type { Dimension, ElementType, Half, LoggedColumn, UnusableOutput } from '../plan/facts.js';
 import { ClassLabelFinder, type ClassLabels } from './class-labels.js';
 import { elementTypeOf, onnxTypeName } from './element-types.js';
 import { findExternalFiles, type ExternalFile } from './external-data.js';
@@ -19,6 +19,8 @@ export interface DeclaredTensor {
   readonly type: ElementType;
   /** Absent where the file does not declare a shape: then even the rank is open. */
   readonly shape?: readonly Dimension[];
+  /** Of an input that is of 16 bits inside. */
+  readonly half?: Half;
 }
 
 export interface DeclaredOutput extends DeclaredTensor {
@@ -70,7 +72,7 @@ export async function readGraph(path: string, options: EditOptions = {}): Promis
   const opsets = opsetsOf(model);
   const operators = countOperators(graph);
   const parameters = countParameters(graph);
-  const { zipMaps, words } = editGraph(file.path, model, options);
+  const { zipMaps, halves, words } = editGraph(file.path, model, options);
   const labels = new ClassLabelFinder(graph);
   const initialized = new Set(graph.initializer.map(({ name }) => name));
   const outputs: DeclaredOutput[] = [];
@@ -94,14 +96,17 @@ export async function readGraph(path: string, options: EditOptions = {}): Promis
     hash: file.hash,
     size: externalFiles.reduce((sum, { bytes }) => sum + bytes, file.bytes.length),
     externalFiles,
-    producer: [model.producerName, model.producerVersion].filter((text) => text !== '').join(' '),
+    producer: producerOf(model),
     irVersion: Number(model.irVersion),
     opsets,
     operators,
     parameters,
     inputs: graph.input
       .filter(({ name }) => !initialized.has(name))
-      .map(({ name, type }) => declaredInput(file.path, name, type)),
+      .map(({ name, type }) => {
+        const half = halves.get(name);
+        return { ...declaredInput(file.path, name, type), ...(half === undefined ? {} : { half }) };
+      }),
     ...(located.columns === undefined ? {} : { columns: located.columns }),
     outputs,
     unusable,
@@ -165,6 +170,13 @@ function opsetsOf(model: ParsedModel): Record<string, number> {
     opsets[name] = Math.max(opsets[name] ?? 0, Number(version));
   }
   return opsets;
+}
+
+/** In one line: CatBoost has the log of its build for a version, which names the version somewhere. */
+function producerOf({ producerName, producerVersion }: ParsedModel): string {
+  const version = producerVersion.trim();
+  const [first] = version.includes('\n') ? (/\d+(\.\d+)+/.exec(version) ?? ['']) : [version];
+  return [producerName.trim(), first].filter((text) => text !== '').join(' ');
 }
 
 /** Nodes by operator, subgraphs included; the domain is told where it is not ONNX's own. */

@@ -11,6 +11,9 @@ import type { DeclaredTensor } from './graph.js';
 /** Rows of the two runs. An extent that differs between them follows the number of rows, if it is not that itself. */
 const PROBE_ROWS = [2, 3] as const;
 
+/** Widths that are tried for inputs that leave theirs open, until the model takes one. */
+const MOST_TRIED_WIDTHS = 128;
+
 /** A model with inputs larger than this many values is not probed. */
 const MAX_VALUES = 4_000_000;
 
@@ -32,20 +35,32 @@ export function fixedBatchOf(inputs: readonly DeclaredTensor[]): number | undefi
 
 /**
  * Shapes of the outputs that `run` gives for neutral rows. Empty when the model cannot score such rows, which is no
- * fault of it.
+ * fault of it. An extent that follows the width of inputs that leave theirs open is open as well.
  */
 export function probeOutputs(inputs: readonly DeclaredTensor[], run: Run): ReadonlyMap<string, OutputShape> {
+  const isOpen = inputs.some(({ shape = [null, null] }) => shape.slice(1).includes(null));
+  for (let width = 1; width <= (isOpen ? MOST_TRIED_WIDTHS : 1); width += 1) {
+    const shapes = probeWidth(inputs, width, run);
+    if (shapes === undefined) continue;
+    const wider = isOpen ? probeWidth(inputs, width + 1, run) : undefined;
+    return wider === undefined ? shapes : openWhereDifferent(shapes, wider);
+  }
+  return new Map();
+}
+
+/** Undefined where the model does not take inputs of this width. */
+function probeWidth(inputs: readonly DeclaredTensor[], width: number, run: Run): Map<string, OutputShape> | undefined {
   const fixed = fixedBatchOf(inputs);
   const probed = fixed === undefined ? PROBE_ROWS : [fixed];
   const runs: ReadonlyMap<string, Tensor>[] = [];
   try {
     for (const rows of probed) {
-      const feeds = neutralFeeds(inputs, rows);
-      if (feeds === undefined) return new Map();
+      const feeds = neutralFeeds(inputs, rows, width);
+      if (feeds === undefined) return undefined;
       runs.push(run(feeds));
     }
   } catch {
-    return new Map();
+    return undefined;
   }
   const shapes = new Map<string, OutputShape>();
   const [first, second] = runs;
@@ -59,6 +74,19 @@ export function probeOutputs(inputs: readonly DeclaredTensor[], run: Run): Reado
     });
   }
   return shapes;
+}
+
+function openWhereDifferent(
+  shapes: ReadonlyMap<string, OutputShape>,
+  others: ReadonlyMap<string, OutputShape>,
+): Map<string, OutputShape> {
+  return new Map(
+    [...shapes].map(([name, output]): [string, OutputShape] => {
+      const other = others.get(name)?.shape;
+      const shape = output.shape.map((extent, i) => (other?.[i] === extent ? extent : null));
+      return [name, { ...output, shape }];
+    }),
+  );
 }
 
 /**
@@ -105,10 +133,14 @@ export function nanOutputs(inputs: readonly TensorSpec[], run: Run): readonly st
   }
 }
 
-function neutralFeeds(inputs: readonly (DeclaredTensor | TensorSpec)[], rows: number): Map<string, Tensor> | undefined {
+function neutralFeeds(
+  inputs: readonly (DeclaredTensor | TensorSpec)[],
+  rows: number,
+  width = 1,
+): Map<string, Tensor> | undefined {
   const feeds = new Map<string, Tensor>();
   for (const { name, type, shape = [null, null] } of inputs) {
-    const dims = shape.map((extent, i) => extent ?? (i === 0 ? rows : 1));
+    const dims = shape.map((extent, i) => extent ?? (i === 0 ? rows : width));
     const length = dims.reduce((product, extent) => product * extent, 1);
     if (length > MAX_VALUES) return undefined;
     feeds.set(name, { type, dims, data: allocate(type, length) });

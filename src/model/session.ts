@@ -106,7 +106,7 @@ function signatureOf(graph: ModelGraph, session: OrtSession): ModelSignature {
     irVersion: graph.irVersion,
     opsets: graph.opsets,
     // An input without a declared shape takes whatever the graph can work with; a matrix is what tables give.
-    inputs: graph.inputs.map(({ name, type, shape = [null, null] }): TensorSpec => ({ name, type, shape })),
+    inputs: graph.inputs.map(({ shape = [null, null], ...input }): TensorSpec => ({ ...input, shape })),
     ...(graph.columns === undefined ? {} : { columns: graph.columns }),
     outputs: graph.outputs.map((output) => outputSpec(output, probed.get(output.name) ?? session.inferred(output))),
     unusable: graph.unusable,

@@ -137,6 +137,9 @@ function inputFindings(root: TreeNode, features: { names: readonly Named[]; comp
         ? entriesOf(inputs).map(({ key, value }) => ({ at: [...path, 'inputs', key], value }))
         : []),
     ];
+    // Where `inputs` stands too, it alone tells what feeds the model: nothing it names may be left out of `features`.
+    const own =
+      chosen?.kind === 'list' && inputs?.kind === 'mapping' ? textsAt(root, [...path, 'features']) : undefined;
     // Which features feed it only the model itself tells.
     if (places.length === 0) isComplete = false;
     for (const { at, value } of places) {
@@ -145,6 +148,13 @@ function inputFindings(root: TreeNode, features: { names: readonly Named[]; comp
       for (const { name, path: place } of fed) {
         if (known.has(name)) {
           used.add(name);
+          if (own === undefined || own.some((each) => each.name === name)) continue;
+          const message = `\`${name}\` is none of the features of this model: ${listed(own.map((each) => each.name))}`;
+          unknown.push({
+            message,
+            hint: 'add it there, or leave `features` out where `inputs` names them',
+            path: place,
+          });
           continue;
         }
         const message = `\`${name}\` is not a feature; the features are: ${listed([...known])}`;
@@ -152,7 +162,7 @@ function inputFindings(root: TreeNode, features: { names: readonly Named[]; comp
       }
     }
   }
-  if (!isComplete || unknown.length > 0) return unknown;
+  if (!isComplete || models.length === 0 || unknown.length > 0) return unknown;
   const unused = features.names.filter(({ name }) => !used.has(name));
   const where = models.length === 1 && models[0]!.path[0] === 'model' ? '`model.inputs` names' : 'the models name';
   return unused.map(({ name, path }) => ({

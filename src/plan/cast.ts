@@ -4,7 +4,7 @@
  * refused.
  */
 import { DUCKDB_TYPES } from './elements.js';
-import type { ElementType, NumericRange } from './facts.js';
+import type { ElementType, Half, NumericRange } from './facts.js';
 import { writtenIdentifier } from './sql.js';
 import { columnType, type ColumnType } from './types.js';
 
@@ -25,6 +25,11 @@ export type Cast =
 
 /** Integers up to this size are exact in the float type (IEEE 754: 24 and 53 bits of significand). */
 const EXACT_INTEGER = { float32: 2 ** 24, float64: 2 ** 53 } as const;
+/** Of floats of 16 bits: bits of the significand, and the least size that is rounded to an infinity. */
+const HALVES = {
+  float16: { bits: 11, infinite: 65520 },
+  bfloat16: { bits: 8, infinite: 3.3961775292304957e38 },
+} as const;
 const FLOAT32_MAX = 3.4028234663852886e38;
 
 /**
@@ -32,20 +37,33 @@ const FLOAT32_MAX = 3.4028234663852886e38;
  * @param type DuckDB's name for its type.
  * @param element the model's element type.
  * @param range what the footers say of the values, where they do; it spares the check where all values fit.
+ * @param half what the model makes of a float32.
  */
-export function castTo(value: string, type: string, element: ElementType, range: NumericRange | undefined): Cast {
+export function castTo(
+  value: string,
+  type: string,
+  element: ElementType,
+  range: NumericRange | undefined,
+  half?: Half,
+): Cast {
   const from = columnType(type);
   if (from.kind === 'list')
     return { ok: false, reason: `a list (${type}) where one number is needed`, hint: listHint(value) };
-  return castScalar(value, type, from, element, range);
+  return narrowed(castScalar(value, type, from, element, range), value, from, range, half);
 }
 
 /** The cast of a list column whose values are the rows of a matrix of `element`. */
-export function castList(value: string, type: string, element: ElementType): Cast {
+export function castList(value: string, type: string, element: ElementType, half?: Half): Cast {
   const from = columnType(type);
   if (from.kind !== 'list') return { ok: false, reason: `${type} where a list is needed`, hint: 'name a list column' };
   const to = DUCKDB_TYPES[element];
-  const child = castScalar('x', typeOfChild(type), from.child, element, undefined);
+  const child = narrowed(
+    castScalar('x', typeOfChild(type), from.child, element, undefined),
+    'x',
+    from.child,
+    undefined,
+    half,
+  );
   if (!child.ok) {
     const hint =
       from.child.kind === 'text'
@@ -136,6 +154,29 @@ function castScalar(
       return refused(type, element, timeHint(type, value));
     }
   }
+}
+
+/** A cast to float32 for a model that holds 16 bits of it: what those cannot hold is lost, as it is for wider floats. */
+function narrowed(
+  cast: Cast,
+  value: string,
+  from: ColumnType,
+  range: NumericRange | undefined,
+  half: Half | undefined,
+): Cast {
+  if (half === undefined || !cast.ok || from.kind === 'boolean') return cast;
+  const { bits, infinite } = HALVES[half];
+  const size = `abs(CAST(${value} AS DOUBLE))`;
+  const checked = (lost: string): string =>
+    `CAST(COALESCE(${lost}, false)${cast.check === undefined ? '' : ` OR ${cast.check} = 1`} AS UTINYINT)`;
+  if (from.kind === 'integer') {
+    const exact = 2 ** bits;
+    if (within(from, BigInt(-exact), BigInt(exact)) || inRange(range, exact)) return cast;
+    const step = `pow(2, greatest(floor(log2(greatest(${size}, 1))) - ${bits - 1}, 0))`;
+    return { ...cast, check: checked(`(${size} >= ${infinite} OR ${size} % ${step} <> 0)`) };
+  }
+  if (inRange(range, infinite)) return { ...cast, rounds: true };
+  return { ...cast, rounds: true, check: checked(`(isfinite(CAST(${value} AS DOUBLE)) AND ${size} >= ${infinite})`) };
 }
 
 /** 1 where a cast that gives NULL on failure lost a value that was there. */

@@ -96,10 +96,15 @@ export type ElementType = (typeof ELEMENT_TYPES)[number];
 /** A dimension of a tensor: a fixed extent, or null where the model leaves it open. */
 export type Dimension = number | null;
 
+/** Floats of 16 bits. */
+export type Half = 'float16' | 'bfloat16';
+
 export interface TensorSpec {
   readonly name: string;
   readonly type: ElementType;
   readonly shape: readonly Dimension[];
+  /** What the model makes of an input before it does anything else: a float32 that its own 16 bits cannot hold is lost. */
+  readonly half?: Half;
 }
 
 /** A model output with what its numbers mean. */

@@ -7,7 +7,7 @@ import { pipelineProblem } from '../pipeline/locate.js';
 import { nearest } from '../pipeline/nearest.js';
 import type { Feature, Pipeline, PipelineModel, Rule } from '../pipeline/pipeline.js';
 import { castList, castTo, type Cast } from './cast.js';
-import type { ElementType, Expression, NumericRange, SourceColumn } from './facts.js';
+import type { ElementType, Expression, NumericRange, SourceColumn, TensorSpec } from './facts.js';
 import type { Findings } from './findings.js';
 import { inputInWords, type InputAssignment } from './inputs.js';
 import { shownName, shownNames } from './names.js';
@@ -60,8 +60,13 @@ export function planProjection(
   const position = new Map<string, number>();
 
   /** Adds a feature in a type once, with its check; returns its place. */
-  const project = (feature: Feature, cast: Cast & { ok: true }, type: ElementType, listLength?: number): number => {
-    const id = `${feature.name}\0${type}\0${listLength ?? ''}`;
+  const project = (
+    feature: Feature,
+    cast: Cast & { ok: true },
+    { type, half }: TensorSpec,
+    listLength?: number,
+  ): number => {
+    const id = `${feature.name}\0${half ?? type}\0${listLength ?? ''}`;
     const known = position.get(id);
     if (known !== undefined) return known;
     const rule = rules.get(feature.name) ?? DEFAULT_RULE;
@@ -122,7 +127,7 @@ export function planProjection(
     const width = rank === 1 ? 1 : (input.shape[1] ?? null);
 
     if (features.length === 1 && columnType(firstValue.type).kind === 'list') {
-      const cast = castList(firstValue.sql, firstValue.type, input.type);
+      const cast = castList(firstValue.sql, firstValue.type, input.type, input.half);
       if (rank === 1)
         return mismatch(
           `${words} takes one value a row, feature ${first.name} is a list (${firstValue.type})`,
@@ -157,7 +162,7 @@ export function planProjection(
         notes.push(
           `${words} leaves its width open: it is ${length}, as most of the first lists of ${first.name} are; rows whose list has another length are invalid`,
         );
-      if (cast.rounds) notes.push(castNote(first.name, firstValue.type, input.type));
+      if (cast.rounds) notes.push(castNote(first.name, firstValue.type, input.half ?? input.type));
       return [
         {
           name: input.name,
@@ -165,7 +170,7 @@ export function planProjection(
           rank: 2,
           width: length,
           layout: 'list',
-          columns: [project(first, cast, input.type, length)],
+          columns: [project(first, cast, input, length)],
         },
       ];
     }
@@ -180,14 +185,15 @@ export function planProjection(
     }
     const places = features.map((feature, i): number | undefined => {
       const value = known[i]!;
-      const cast = castTo(value.sql, value.type, input.type, value.range);
+      const cast = castTo(value.sql, value.type, input.type, value.range, input.half);
       if (!cast.ok) {
         refuse(feature, cast);
         return undefined;
       }
       checkRule(pipeline, feature.name, rules.get(feature.name), input.type, findings);
-      if (cast.rounds && value.type !== 'DOUBLE') notes.push(castNote(feature.name, value.type, input.type));
-      return project(feature, cast, input.type);
+      if (cast.rounds && (value.type !== 'DOUBLE' || input.half !== undefined))
+        notes.push(castNote(feature.name, value.type, input.half ?? input.type));
+      return project(feature, cast, input);
     });
     if (places.some((place) => place === undefined)) return [];
     const layout = features.length === 1 && (rank === 1 || width === 1 || width === null) ? 'column' : 'pack';

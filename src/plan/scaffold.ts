@@ -1,5 +1,5 @@
 /** Writes a pipeline file that fits a model and a table, as far as the two tell: the rest is said in comments. */
-import { writeScalar as scalar } from '../pipeline/write-scalar.js';
+import { writeKey, writeQuoted as quoted, writeScalar as scalar } from '../pipeline/write-scalar.js';
 import { castList, castTo } from './cast.js';
 import type { ModelSignature, NumericRange, OutputSpec, SourceColumn, TensorSpec } from './facts.js';
 import { tensorInWords } from './inputs.js';
@@ -90,12 +90,30 @@ function chooseColumns(facts: ScaffoldFacts): Choice[] {
   });
   return named.map(({ input, column }): Choice => {
     if (column !== undefined) return { input, fed: [{ column }], doubts: [] };
-    const guess = columns.find((each) => !taken.has(each.name) && fits(each, input));
     const words = `no column is named as the model input ${input.name} (${tensorInWords(input)})`;
-    if (guess === undefined) return { input, fed: [], doubts: [`${words}, and none could feed it`] };
-    taken.add(guess.name);
-    return { input, fed: [{ column: guess, doubt: `a guess: ${words}` }], doubts: [] };
+    const guesses = guessFor(input, facts, taken);
+    if (guesses.length === 0) return { input, fed: [], doubts: [`${words}, and none could feed it`] };
+    for (const { name } of guesses) taken.add(name);
+    return { input, fed: guesses.map((each) => ({ column: each, doubt: `a guess: ${words}` })), doubts: [] };
   });
+}
+
+/** As many columns as an input is wide, or a list of that length: the first that could feed it, keys last. */
+function guessFor(
+  input: TensorSpec,
+  { columns, listLengths }: ScaffoldFacts,
+  taken: ReadonlySet<string>,
+): readonly SourceColumn[] {
+  const width = input.shape.length < 2 ? 1 : (input.shape[1] ?? 1);
+  const free = columns.filter((each) => !taken.has(each.name) && fits(each, input));
+  const isList = (column: SourceColumn): boolean => columnType(column.type).kind === 'list';
+  const list = free.find(
+    (column) => isList(column) && (input.shape[1] === null || listLengths.get(column.name) === width),
+  );
+  if (list !== undefined && input.shape[1] !== 1) return [list];
+  const scalars = free.filter((column) => !isList(column));
+  const likely = [...scalars.filter(({ name }) => !isKey(name)), ...scalars.filter(({ name }) => isKey(name))];
+  return likely.slice(0, width);
 }
 
 function chooseForMatrix(input: TensorSpec, { signature, columns, listLengths }: ScaffoldFacts): Choice {
@@ -170,15 +188,19 @@ function keyLines({ columns }: ScaffoldFacts, features: readonly Fed[]): string[
   const key = columns.find(
     ({ name, hive }) => !hive && isKey(name) && !features.some(({ column }) => column.name === name),
   );
-  return key === undefined ? [] : [`  key: [${scalar(key.name)}] # names a row in quarantine and predictions`];
+  return key === undefined ? [] : [`  key: [${inFlow(key.name)}] # names a row in quarantine and predictions`];
 }
 
 /** Only where the names of features and inputs do not tell it. */
 function inputLines({ inputs }: ModelSignature, choices: readonly Choice[]): string[] {
-  if (inputs.length < 2 || choices.every(({ input, fed }) => fed[0]?.column.name === input.name)) return [];
+  if (inputs.length < 2 || choices.every(({ input, fed }) => fed.length === 1 && fed[0]!.column.name === input.name))
+    return [];
   return [
     '  inputs:',
-    ...choices.map(({ input, fed }) => `    ${scalar(input.name)}: ${scalar(fed[0]?.column.name ?? '?')}`),
+    ...choices.map(({ input, fed }) => {
+      const names = fed.length === 0 ? ['?'] : fed.map(({ column }) => column.name);
+      return `    ${writeKey(input.name)}: ${names.length === 1 ? scalar(names[0]!) : `[${names.map(inFlow).join(', ')}]`}`;
+    }),
   ];
 }
 
@@ -188,18 +210,31 @@ function outputLines({ signature, columns }: ScaffoldFacts): string[] {
     let name = wanted;
     for (let i = 2; taken.has(name.toLowerCase()); i += 1) name = `${wanted}_${i}`;
     taken.add(name.toLowerCase());
-    return scalar(name);
+    return writeKey(name);
   };
   const lines = signature.outputs.flatMap((output) => linesOf(output, signature.outputs.length === 1, free));
   const unusable = signature.unusable.map(({ name, reason }) => `  # ${name} ${reason}`);
   return [...lines, ...unusable];
 }
 
+/** A text among others between brackets, which commas and brackets of its own would end. */
+function inFlow(text: string): string {
+  const written = scalar(text);
+  return /^["']/.test(written) || !/[,[\]{}]/.test(written) ? written : quoted(text);
+}
+
+/** What of a text may stand in the name of a column without quotes. */
+function inName(text: string): string {
+  return text.replaceAll(/[^\p{L}\p{N}_.-]+/gu, '_');
+}
+
 function linesOf(output: OutputSpec, isOnly: boolean, free: (name: string) => string): string[] {
   const words = `# ${tensorInWords(output)}`;
-  const from = scalar(output.name);
+  const from = inFlow(output.name);
   if (output.perRow === false) return [`  # ${from} has no entry for each row ${words.slice(2)}`];
-  const width = output.shape.length < 2 ? 1 : output.shape.length === 2 ? output.shape[1]! : null;
+  const width = output.shape
+    .slice(1)
+    .reduce<number | null>((all, each) => (all === null || each === null ? null : all * each), 1);
   const plain = output.name.replaceAll(/[^\p{L}\p{N}_]+/gu, '_');
   if (width === 1) {
     const isLabel = isOnly || /label|class/i.test(output.name);
@@ -207,11 +242,12 @@ function linesOf(output: OutputSpec, isOnly: boolean, free: (name: string) => st
   }
   const { classes } = output;
   if (classes === undefined) return [`  ${free(plain)}: { from: ${from}, as: list } ${words}`];
-  const one = (label: string | number): string => `{ from: ${from}, class: ${JSON.stringify(label)} }`;
+  const one = (label: string | number): string =>
+    `{ from: ${from}, class: ${typeof label === 'string' ? quoted(label) : label} }`;
   if (classes.length === 2) return [`  ${free('probability')}: ${one(classes[1]!)} ${words}`];
   return [
     `  ${free('confidence')}: { from: ${from}, reduce: max } ${words}`,
-    ...classes.map((label) => `  # probability_${String(label)}: ${one(label)}`),
+    ...classes.map((label) => `  # ${writeKey(`probability_${inName(String(label))}`)}: ${one(label)}`),
   ];
 }
 
@@ -223,7 +259,7 @@ function ruleLines({ ranges, nulls, rows }: ScaffoldFacts, features: readonly Fe
     const bounds = range === undefined ? '' : ` min: ${range.min}, max: ${range.max} `;
     const gaps =
       missing === 0 ? '' : ` # ${missing} of ${counted(rows, 'row')} are NULL: missing: nan, or a value, scores them`;
-    return [`  #   ${scalar(column.name)}: {${bounds}}${gaps}`];
+    return [`  #   ${writeKey(column.name)}: {${bounds}}${gaps}`];
   });
   return lines.length === 0 ? [] : ['  # rules: # the least and the greatest value in the table', ...lines];
 }

@@ -38,6 +38,11 @@ describe('reading a graph', () => {
     });
   });
 
+  it('tells the producer in one line, also where the log of a build follows', async () => {
+    const path = fileURLToPath(new URL('../zoo/cases/catboost_binary/model.onnx', import.meta.url));
+    expect((await readGraph(path)).producer).toMatch(/^CatBoost \d+\.\d+\.\d+$/);
+  });
+
   it('keeps the bytes of a model that needs no edit', async () => {
     const { bytes, size, hash } = await readGraph(fixture('picked_label.onnx'));
     expect(bytes.length).toBe(size);
@@ -103,7 +108,7 @@ describe('a graph whose borders are no columns', () => {
 
   it('has floats of 16 bits as float32, also those that the branches of a conditional read', async () => {
     const half = await readGraph(fixture('half_branches.onnx'));
-    expect(half.inputs).toEqual([{ name: 'H', type: 'float32', shape: [null, 4] }]);
+    expect(half.inputs).toEqual([{ name: 'H', type: 'float32', half: 'float16', shape: [null, 4] }]);
     expect(half.outputs).toEqual([{ name: 'Y', type: 'float32', shape: [null, 4] }]);
     expect(half.edits).toEqual(['input H is float16 inside the model', 'output Y is float16 inside the model']);
     expect((await readGraph(fixture('half_output.onnx'))).edits).toEqual(['output Y is float16 inside the model']);

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { firstValues } from '../../src/model/element-types.js';
 import type { Model, ModelBatch, Tensor } from '../../src/model/engine.js';
 import { openModel } from '../../src/model/session.js';
+import { onnx } from '../run/onnx.js';
 import { batchOf, fixture, golden, goldens, rejection, thrown } from './fixtures.js';
 
 let folder: string;
@@ -214,5 +215,90 @@ describe('a model that was planned with', () => {
       Buffer.concat([await readFile(fixture('external.bin')), Buffer.alloc(1)]),
     );
     expect(await rejection(openModel(path, { signature }))).toMatchObject({ code: 'MODEL_CHANGED' });
+  });
+});
+
+describe('what is added to a graph', () => {
+  const rows: Tensor = { type: 'float32', dims: [3, 2], data: Float32Array.of(1, 2, 3, 4, 5, 6) };
+  async function made(name: string, spec: Parameters<typeof onnx>[0]): Promise<string> {
+    const path = join(folder, name);
+    await writeFile(path, onnx(spec));
+    return path;
+  }
+
+  it('takes no name that the graph has: beside 16 bits', async () => {
+    const path = await made('half-names.onnx', {
+      inputs: [{ name: 'X', type: 'float16', shape: ['N', 2] }],
+      outputs: [{ name: 'Y', type: 'float16', shape: ['N', 2] }],
+      nodes: [
+        { op: 'Neg', inputs: ['X'], outputs: ['X/float16'] },
+        { op: 'Neg', inputs: ['X/float16'], outputs: ['Y/float16'] },
+        { op: 'Neg', inputs: ['Y/float16'], outputs: ['Y'] },
+      ],
+    });
+    await using(openModel(path), (model) => {
+      const given = model.run(batchOf(new Map([['X', rows]]))).get('Y')?.data;
+      expect(given).toEqual(Float32Array.of(-1, -2, -3, -4, -5, -6));
+      return Promise.resolve();
+    });
+  });
+
+  it('takes no name that the graph has: beside a stack, of which weights among the inputs make no batch', async () => {
+    const path = await made('stack-names.onnx', {
+      inputs: [
+        { name: 'X', type: 'float32', shape: ['N', 2] },
+        { name: 'W', type: 'float32', shape: [2, 2] },
+      ],
+      outputs: [
+        { name: 'Y', type: 'float32', shape: [2, 'N', 2] },
+        { name: 'Y.0', type: 'float32', shape: ['N', 2] },
+      ],
+      nodes: [
+        { op: 'MatMul', inputs: ['X', 'W'], outputs: ['Y.0'] },
+        { op: 'Unsqueeze', inputs: ['X', 'zero'], outputs: ['first'] },
+        { op: 'Unsqueeze', inputs: ['Y.0', 'zero'], outputs: ['second'] },
+        { op: 'Concat', inputs: ['first', 'second'], outputs: ['Y'], attributes: { axis: 0 } },
+      ],
+      constants: [
+        { name: 'W', type: 'float32', dims: [2, 2], values: [2, 0, 0, 2] },
+        { name: 'zero', type: 'int64', dims: [1], values: [0] },
+      ],
+    });
+    await using(openModel(path), (model) => {
+      expect(model.signature.edits).toEqual(['stack Y taken apart: Y.0_2, Y.1']);
+      const given = model.run(batchOf(new Map([['X', rows]])));
+      expect(given.get('Y.0_2')?.data).toEqual(rows.data);
+      expect(given.get('Y.1')?.data).toEqual(Float32Array.of(2, 4, 6, 8, 10, 12));
+      expect(given.get('Y.0')?.data).toEqual(given.get('Y.1')?.data);
+      return Promise.resolve();
+    });
+  });
+});
+
+describe('an input that leaves its width open', () => {
+  it.each([
+    ['follows it', [], ['N', 'F'], [null, null]],
+    [
+      'has one of its own',
+      [{ name: 'W', type: 'float32', dims: [5, 2], values: Array<number>(10).fill(1) }],
+      ['N', 'G'],
+      [null, 2],
+    ],
+  ] as const)('leaves it to what the model gives whether an output %s', async (_, constants, shape, found) => {
+    const path = join(folder, `open-${constants.length}.onnx`);
+    const inputs = constants.length === 0 ? ['X', 'X'] : ['X', 'W'];
+    await writeFile(
+      path,
+      onnx({
+        inputs: [{ name: 'X', type: 'float32', shape: ['N', 'F'] }],
+        outputs: [{ name: 'Y', type: 'float32', shape }],
+        nodes: [{ op: constants.length === 0 ? 'Add' : 'MatMul', inputs, outputs: ['Y'] }],
+        constants,
+      }),
+    );
+    await using(openModel(path), ({ signature }) => {
+      expect(signature.outputs[0]!.shape).toEqual(found);
+      return Promise.resolve();
+    });
   });
 });

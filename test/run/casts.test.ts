@@ -349,3 +349,39 @@ describe('the width of a model that leaves it open', () => {
     expect((await bench.failure(await openParts())).code).toBe('SCHEMA_DRIFT');
   });
 });
+
+describe('an input of 16 bits', () => {
+  it.each([
+    ['INTEGER', ['0', '-2048', '2050', '-65504', '8184'], ['2049', '65520', '-70000', '8190']],
+    ['BIGINT', ['4096'], ['4097', '9223372036854775807', '-9223372036854775808']],
+    ['FLOAT', ['0.1', '65519', '-2049.3', '1e-9'], ['65520', '-1e30']],
+    ['DOUBLE', ['65519.9'], ['65520', '1e300']],
+    ['DECIMAL(18,2)', ['12.25'], ['70000.5']],
+    ['DOUBLE[]', ['[0.1, 65519]'], ['[1, 65520]', '[-1e30, 2]']],
+    ['INTEGER[]', ['[1, 2048]'], ['[1, 2049]']],
+  ])('takes of %s what it holds, nearly, and the rest is told', async (column, kept, lost) => {
+    const isList = column.endsWith('[]');
+    await bench.parquet(
+      'data/a.parquet',
+      `SELECT unnest([${[...kept, ...lost].map((value) => `(${value})::${column}`).join(', ')}]) AS x`,
+    );
+    const model = await bench.write('models/half.onnx', identityModel('float16', isList ? 2 : 1));
+    const parts = { features: ['x'], model: { path: model }, outputs: { y: isList ? { from: 'Y', as: 'list' } : 'Y' } };
+    const { reasons } = await scored(parts);
+    expect(reasons).toEqual(Object.fromEntries(lost.map((_, i) => [kept.length + i, LOST])));
+    const { notes } = await bench.plan(parts);
+    expect(notes).toEqual(/INT/.test(column) ? [] : [`x: ${column} is rounded to the nearest float16`]);
+  });
+
+  it('takes gaps and infinities where it is told to', async () => {
+    await bench.parquet('data/a.parquet', `SELECT unnest([NULL, 'inf'::FLOAT, 'nan'::FLOAT, 1]) AS x`);
+    const model = await bench.write('models/half.onnx', identityModel('float16'));
+    const { counts } = await scored({
+      features: ['x'],
+      model: { path: model },
+      outputs: { y: 'Y' },
+      validate: { rules: { x: { missing: 'nan', infinite: 'allow' } } },
+    });
+    expect(counts).toEqual({});
+  });
+});

@@ -7,9 +7,10 @@ import {
   TensorProto_DataType,
 } from '../../src/model/onnx_pb.js';
 
-export type TensorType = 'float32' | 'float64' | 'int64' | 'int32' | 'int8' | 'uint8' | 'bool' | 'string';
+export type TensorType = 'float16' | 'float32' | 'float64' | 'int64' | 'int32' | 'int8' | 'uint8' | 'bool' | 'string';
 
 const TYPES: Readonly<Record<TensorType, TensorProto_DataType>> = {
+  float16: TensorProto_DataType.FLOAT16,
   float32: TensorProto_DataType.FLOAT,
   float64: TensorProto_DataType.DOUBLE,
   int64: TensorProto_DataType.INT64,
@@ -37,9 +38,9 @@ export interface NodeSpec {
 
 export interface ConstantSpec {
   readonly name: string;
-  readonly type: 'float32' | 'float64' | 'int64';
+  readonly type: 'float32' | 'float64' | 'int64' | 'string';
   readonly dims: readonly number[];
-  readonly values: readonly number[];
+  readonly values: readonly (number | string)[];
 }
 
 export interface GraphSpec {
@@ -91,10 +92,12 @@ export function onnx({ inputs, outputs, nodes, constants = [] }: GraphSpec): Uin
         dataType: TYPES[type],
         dims: dims.map(BigInt),
         ...(type === 'float32'
-          ? { floatData: [...values] }
+          ? { floatData: values.map(Number) }
           : type === 'float64'
-            ? { doubleData: [...values] }
-            : { int64Data: values.map(BigInt) }),
+            ? { doubleData: values.map(Number) }
+            : type === 'string'
+              ? { stringData: values.map((value) => Buffer.from(String(value))) }
+              : { int64Data: values.map(BigInt) }),
       })),
     },
   });

@@ -8,6 +8,7 @@ import type { Dimension, ElementType, Half, LoggedColumn, UnusableOutput } from 
 import { ClassLabelFinder, type ClassLabels } from './class-labels.js';
 import { elementTypeOf, onnxTypeName } from './element-types.js';
 import { findExternalFiles, type ExternalFile } from './external-data.js';
+import { leastWidths } from './feature-ids.js';
 import { editGraph, type EditOptions } from './graph-edits.js';
 import { locateModel } from './locate.js';
 import { parseModel, readModelFile, type ParsedModel } from './model-file.js';
@@ -21,6 +22,8 @@ export interface DeclaredTensor {
   readonly shape?: readonly Dimension[];
   /** Of an input that is of 16 bits inside. */
   readonly half?: Half;
+  /** Values of a row that its trees read at least. */
+  readonly leastWidth?: number;
 }
 
 export interface DeclaredOutput extends DeclaredTensor {
@@ -74,6 +77,7 @@ export async function readGraph(path: string, options: EditOptions = {}): Promis
   const parameters = countParameters(graph);
   const { zipMaps, halves, words } = editGraph(file.path, model, options);
   const labels = new ClassLabelFinder(graph);
+  const least = leastWidths(graph);
   const initialized = new Set(graph.initializer.map(({ name }) => name));
   const outputs: DeclaredOutput[] = [];
   const unusable: UnusableOutput[] = [];
@@ -104,8 +108,15 @@ export async function readGraph(path: string, options: EditOptions = {}): Promis
     inputs: graph.input
       .filter(({ name }) => !initialized.has(name))
       .map(({ name, type }) => {
+        const input = declaredInput(file.path, name, type);
         const half = halves.get(name);
-        return { ...declaredInput(file.path, name, type), ...(half === undefined ? {} : { half }) };
+        const leastWidth = least.get(name);
+        checkWidth(file.path, input, leastWidth);
+        return {
+          ...input,
+          ...(half === undefined ? {} : { half }),
+          ...(leastWidth === undefined ? {} : { leastWidth }),
+        };
       }),
     ...(located.columns === undefined ? {} : { columns: located.columns }),
     outputs,
@@ -113,6 +124,17 @@ export async function readGraph(path: string, options: EditOptions = {}): Promis
     zipMaps: [...zipMaps.keys()],
     edits: words,
   };
+}
+
+/** Trees that read beyond the rows that the graph declares would read memory that is not theirs. */
+function checkWidth(path: string, { name, shape }: DeclaredTensor, least: number | undefined): void {
+  const width = shape?.length === 2 ? shape[1] : undefined;
+  if (least === undefined || typeof width !== 'number' || width >= least) return;
+  throw new ColonnadeError(
+    'MODEL_INVALID',
+    `the trees of ${path} read value ${least - 1} of a row, its input ${name} has ${width} (0 to ${width - 1})`,
+    { phase: 'model', hint: 'export the model again, with the number of features that it was trained with' },
+  );
 }
 
 /** What a value is instead of a tensor that a column can hold. */
@@ -138,7 +160,7 @@ function declared(name: string, type: TypeProto | undefined): DeclaredTensor | N
 
 function outputHint(name: string, { kind }: NoColumn): string {
   return kind === 'sequence' || kind === 'map'
-    ? 'Export the model with tensor outputs: for scikit-learn and LightGBM set options={"zipmap": False} or zipmap=False.'
+    ? 'Export the model with tensor outputs (of scikit-learn and LightGBM without ZipMap: options={"zipmap": False} or zipmap=False).'
     : `Export the model with a float32 tensor (or another plain type) in place of ${name}.`;
 }
 

@@ -2,6 +2,7 @@
  * Learns the real shapes of a model's outputs. What a file declares is often wrong or missing (LightGBM's exporter
  * writes `[1]` for the labels of any number of rows), so the model is run on neutral rows: zeros, empty texts.
  */
+import { messageOf } from '../errors.js';
 import type { Dimension, ElementType, TensorSpec } from '../plan/facts.js';
 import type { PlannedInput } from '../plan/plan.js';
 import { allocate } from './element-types.js';
@@ -39,7 +40,8 @@ export function fixedBatchOf(inputs: readonly DeclaredTensor[]): number | undefi
  */
 export function probeOutputs(inputs: readonly DeclaredTensor[], run: Run): ReadonlyMap<string, OutputShape> {
   const isOpen = inputs.some(({ shape = [null, null] }) => shape.slice(1).includes(null));
-  for (let width = 1; width <= (isOpen ? MOST_TRIED_WIDTHS : 1); width += 1) {
+  const least = Math.max(1, ...inputs.map(({ leastWidth = 1 }) => leastWidth));
+  for (let width = least; width <= (isOpen ? least + MOST_TRIED_WIDTHS : least); width += 1) {
     const shapes = probeWidth(inputs, width, run);
     if (shapes === undefined) continue;
     const wider = isOpen ? probeWidth(inputs, width + 1, run) : undefined;
@@ -130,6 +132,29 @@ export function nanOutputs(inputs: readonly TensorSpec[], run: Run): readonly st
     return [...run(feeds)].filter(([, { data }]) => data.some((value) => Number.isNaN(value))).map(([name]) => name);
   } catch {
     return undefined;
+  }
+}
+
+/**
+ * Why a model refuses neutral rows of the widths that a plan has for the inputs that leave theirs open; undefined where it
+ * takes them, or leaves nothing open. Texts are not tried: an empty one may be none that it knows.
+ */
+export function widthFault(model: Model, inputs: readonly PlannedInput[]): string | undefined {
+  const isOpen = model.signature.inputs.some(({ shape }) => shape.slice(1).includes(null));
+  if (!isOpen || inputs.some(({ type }) => type === 'string')) return undefined;
+  const rows = fixedBatchOf(model.signature.inputs) ?? PROBE_ROWS[0];
+  const shaped = inputs.map(({ name, type, rank, width }) => ({
+    name,
+    type,
+    shape: rank === 1 ? [rows] : [rows, width],
+  }));
+  const feeds = neutralFeeds(shaped, rows);
+  if (feeds === undefined) return undefined;
+  try {
+    model.run({ rows, paddedRows: rows, feeds });
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
   }
 }
 

@@ -156,6 +156,15 @@ function castScalar(
   }
 }
 
+/** Whether a number keeps its value in 16 bits; fractions are rounded. */
+export function halfHolds(half: Half, value: number): boolean {
+  const { bits, infinite } = HALVES[half];
+  const size = Math.abs(value);
+  if (size >= infinite) return false;
+  const step = 2 ** Math.max(Math.floor(Math.log2(Math.max(size, 1))) - (bits - 1), 0);
+  return !Number.isInteger(value) || size % step === 0;
+}
+
 /** A cast to float32 for a model that holds 16 bits of it: what those cannot hold is lost, as it is for wider floats. */
 function narrowed(
   cast: Cast,

@@ -105,6 +105,8 @@ export interface TensorSpec {
   readonly shape: readonly Dimension[];
   /** What the model makes of an input before it does anything else: a float32 that its own 16 bits cannot hold is lost. */
   readonly half?: Half;
+  /** Values of a row that the model reads at least, where the graph tells: trees do. */
+  readonly leastWidth?: number;
 }
 
 /** A model output with what its numbers mean. */

@@ -37,7 +37,7 @@ export function planOutputs(
       const names = signature.outputs.map(({ name }) => name);
       const near = nearest(column.from, names);
       return report(
-        `the model has no output ${column.from}; its outputs are ${signature.outputs.map((spec) => `${spec.name} (${tensorInWords(spec)})`).join(', ')}`,
+        `the model${ofName(pipeline.models[column.model]?.name)} has no output ${column.from}; its outputs are ${signature.outputs.map((spec) => `${spec.name} (${tensorInWords(spec)})`).join(', ')}`,
         near === undefined ? 'name one of them' : `did you mean ${near}?`,
       );
     }
@@ -129,6 +129,10 @@ function takeFrom(
       if (output.shape.length >= 2) return planned({ take: { kind: 'list' }, type: output.type });
       return { message: `${words} has one value a row, which makes no list`, hint: `write ${name}: ${from}` };
   }
+}
+
+function ofName(name: string | undefined): string {
+  return name === undefined ? '' : ` ${name}`;
 }
 
 /** Exporters write booleans as 0 and 1 or as Python's words. */

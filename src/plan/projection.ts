@@ -6,7 +6,7 @@ import { keyPath } from '../pipeline/key-path.js';
 import { pipelineProblem } from '../pipeline/locate.js';
 import { nearest } from '../pipeline/nearest.js';
 import type { Feature, Pipeline, PipelineModel, Rule } from '../pipeline/pipeline.js';
-import { castList, castTo, type Cast } from './cast.js';
+import { castList, castTo, halfHolds, type Cast } from './cast.js';
 import type { ElementType, Expression, NumericRange, SourceColumn, TensorSpec } from './facts.js';
 import type { Findings } from './findings.js';
 import { inputInWords, type InputAssignment } from './inputs.js';
@@ -125,6 +125,11 @@ export function planProjection(
     if (first === undefined || firstValue === undefined)
       return mismatch(`${words} is fed by no feature`, 'add features');
     const width = rank === 1 ? 1 : (input.shape[1] ?? null);
+    /** Too few values for a model that leaves its width open. */
+    const tooFew = (count: number): string | undefined =>
+      input.leastWidth === undefined || count >= input.leastWidth
+        ? undefined
+        : `${words} reads ${input.leastWidth} values a row at least, it is fed ${count}: ${fed}`;
 
     if (features.length === 1 && columnType(firstValue.type).kind === 'list') {
       const cast = castList(firstValue.sql, firstValue.type, input.type, input.half);
@@ -157,6 +162,8 @@ export function planProjection(
           'feed it a list of the length that the model was trained with',
         );
       }
+      const short = tooFew(length);
+      if (short !== undefined) return mismatch(short, 'feed it lists of the length that the model was trained with');
       checkListRule(pipeline, first.name, rules.get(first.name), input.type, findings);
       if (declared === undefined)
         notes.push(
@@ -183,6 +190,8 @@ export function planProjection(
           : 'name only the features that the model was trained on, in that order',
       );
     }
+    const short = tooFew(features.length);
+    if (short !== undefined) return mismatch(short, 'add the features that are missing, in the order of training');
     const places = features.map((feature, i): number | undefined => {
       const value = known[i]!;
       const cast = castTo(value.sql, value.type, input.type, value.range, input.half);
@@ -190,7 +199,7 @@ export function planProjection(
         refuse(feature, cast);
         return undefined;
       }
-      checkRule(pipeline, feature.name, rules.get(feature.name), input.type, findings);
+      checkRule(pipeline, feature.name, rules.get(feature.name), input, findings);
       if (cast.rounds && (value.type !== 'DOUBLE' || input.half !== undefined))
         notes.push(castNote(feature.name, value.type, input.half ?? input.type));
       return project(feature, cast, input);
@@ -307,7 +316,7 @@ function checkRule(
   pipeline: Pipeline,
   name: string,
   rule: Rule | undefined,
-  type: ElementType,
+  { type, half }: TensorSpec,
   findings: Findings,
 ): void {
   if (rule === undefined) return;
@@ -340,9 +349,9 @@ function checkRule(
               ? 'name a number, nan or invalid'
               : 'name a number, or invalid',
       );
-    } else if (typeof value === 'number' && !holds(type, value)) {
+    } else if (typeof value === 'number' && !(holds(type, value) && (half === undefined || halfHolds(half, value)))) {
       report(
-        `missing: ${value} is nothing that ${type} holds, which feature ${name} feeds`,
+        `missing: ${value} is nothing that ${half ?? type} holds, which feature ${name} feeds`,
         floating
           ? 'name a smaller number'
           : type === 'bool'

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { refuseOutputInSource } from '../commit/preflight.js';
 import { ColonnadeError } from '../errors.js';
+import { widthFault } from '../model/probe.js';
 import { openModel } from '../model/session.js';
 import { describeFile } from '../parquet/describe.js';
 import { locate, pipelineProblem } from '../pipeline/locate.js';
@@ -11,6 +12,7 @@ import { buildPlan } from '../plan/build.js';
 import type { SchemaGroup } from '../plan/columns.js';
 import type { Expression, ModelSignature, SourceFile } from '../plan/facts.js';
 import type { Plan } from '../plan/plan.js';
+import { counted } from '../plan/quantities.js';
 import { quoteIdentifier } from '../plan/sql.js';
 import { columnType } from '../plan/types.js';
 import { openDatabase, type Database } from '../source/database.js';
@@ -81,6 +83,7 @@ export async function usePlan<T>(
       listLengths,
       signatures: await signatures,
     });
+    await tryOpenWidths(pipeline, plan);
     return await use(plan, database);
   } finally {
     await database.close();
@@ -114,6 +117,34 @@ async function signatureOf(pipeline: Pipeline, { key, path, sha256 }: PipelineMo
       hint: 'put the model back that was pinned; or, if this one is meant, write its hash here',
     }),
   );
+}
+
+/**
+ * A model that leaves the width of an input open tells by failing how many features it was made for.
+ * @throws ColonnadeError `MODEL_MISMATCH` where it does with as many as it is fed.
+ */
+async function tryOpenWidths(pipeline: Pipeline, plan: Plan): Promise<void> {
+  for (const [i, { path, signature, inputs }] of plan.models.entries()) {
+    if (!signature.inputs.some(({ shape }) => shape.slice(1).includes(null))) continue;
+    const model = await openModel(path, { signature });
+    try {
+      const fault = widthFault(model, inputs);
+      if (fault === undefined) continue;
+      const { key, inputs: stated, features } = pipeline.models[i]!;
+      const fed = inputs.map(({ name, width }) => `${name} with ${counted(width, 'value')} a row`).join(', ');
+      pointingAt(
+        pipeline,
+        stated !== undefined ? `${key}.inputs` : features !== undefined ? `${key}.features` : 'features',
+      )(
+        new ColonnadeError('MODEL_MISMATCH', `fed ${fed}, the model fails: ${fault}`, {
+          phase: 'plan',
+          hint: 'feed it the features that it was trained with, in their order',
+        }),
+      );
+    } finally {
+      await model.release();
+    }
+  }
 }
 
 async function readSignature(path: string): Promise<ModelSignature> {

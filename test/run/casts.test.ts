@@ -373,6 +373,20 @@ describe('an input of 16 bits', () => {
     expect(notes).toEqual(/INT/.test(column) ? [] : [`x: ${column} is rounded to the nearest float16`]);
   });
 
+  it('are refused in the place of a missing value where they cannot hold it', async () => {
+    const model = await bench.write('models/half.onnx', identityModel('float16'));
+    await bench.parquet('data/a.parquet', 'SELECT i::DOUBLE AS x FROM range(3000) t(i)');
+    const parts = (missing: number): Parts => ({
+      features: ['x'],
+      model: { path: model },
+      outputs: { y: 'Y' },
+      validate: { rules: { x: { missing } } },
+    });
+    for (const value of [70_000, 2049, -65_520])
+      expect((await bench.failure(parts(value))).message).toContain(`missing: ${value} is nothing that float16 holds`);
+    for (const value of [2048, 65_504, 0.1]) expect((await bench.plan(parts(value))).models).toHaveLength(1);
+  });
+
   it('takes gaps and infinities where it is told to', async () => {
     await bench.parquet('data/a.parquet', `SELECT unnest([NULL, 'inf'::FLOAT, 'nan'::FLOAT, 1]) AS x`);
     const model = await bench.write('models/half.onnx', identityModel('float16'));

@@ -1,6 +1,9 @@
 /** Models that do not fit the columns, models of a fixed batch size, models that give NaN. */
 import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { ModelProtoSchema } from '../../src/model/onnx_pb.js';
 import { identityModel, linearModel, onnx, rootModel, type ValueSpec } from './onnx.js';
 import { openWorkbench, sampleModel, type Parts } from './workbench.js';
 
@@ -35,6 +38,41 @@ function passing(...inputs: ValueSpec[]): Uint8Array {
     })),
   });
 }
+
+describe('a model that leaves the width of its input open', () => {
+  const open: ValueSpec = { name: 'X', type: 'float32', shape: ['N', 'F'] };
+
+  it('is refused in the plan where it fails with as many features as it is fed', async () => {
+    const model = onnx({
+      inputs: [open],
+      outputs: [{ name: 'score', type: 'float32', shape: ['N', 1] }],
+      nodes: [{ op: 'MatMul', inputs: ['X', 'W'], outputs: ['score'] }],
+      constants: [{ name: 'W', type: 'float32', dims: [3, 1], values: [1, 2, 3] }],
+    });
+    const error = await bench.failure(await partsFor(model));
+    expect(error).toMatchObject({ code: 'MODEL_MISMATCH', problems: [{ key: 'features' }] });
+    expect(error.message).toContain('fed X with 2 values a row, the model fails');
+    const { summary } = await bench.run(await partsFor(model, { features: ['a', 'b', 'c'] }));
+    expect(summary.scored).toBe(5000);
+  });
+
+  it('is refused where its trees read more values than it is fed, which no runtime would notice', async () => {
+    const zoo = fileURLToPath(new URL('../zoo/cases/sklearn_tree_regressor/model.onnx', import.meta.url));
+    const parsed = fromBinary(ModelProtoSchema, await readFile(zoo));
+    const type = parsed.graph!.input[0]!.type!.value;
+    if (type.case !== 'tensorType') throw new Error('the input is no tensor');
+    const width = async (value: bigint | undefined): Promise<Parts> => {
+      type.value.shape!.dim[1]!.value = value === undefined ? { case: undefined } : { case: 'dimValue', value };
+      return partsFor(toBinary(ModelProtoSchema, parsed), { outputs: { y: 'variable' } });
+    };
+    const error = await bench.failure(await width(undefined));
+    expect(error.code).toBe('MODEL_MISMATCH');
+    expect(error.message).toMatch(/reads [3-6] values a row at least, it is fed 2: a, b/);
+    const broken = await bench.failure(await width(2n));
+    expect(broken.code).toBe('MODEL_INVALID');
+    expect(broken.message).toMatch(/read value [2-5] of a row, its input X has 2/);
+  });
+});
 
 describe('a model that takes lists of another length', () => {
   const model = passing({ name: 'X', type: 'float32', shape: ['N', 4] });

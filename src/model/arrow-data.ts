@@ -41,7 +41,7 @@ function encodeTexts(texts: readonly string[]): { offsets: Int32Array; bytes: Ui
   if (length > MAX_TEXT_BYTES) {
     throw new ColonnadeError('MODEL_FAILED', `the texts that the model gave for one row group take ${length} bytes`, {
       phase: 'model',
-      hint: 'Columns of text end at 2 GB a row group: write the source with smaller row groups.',
+      hint: 'columns of text end at 2 GB a row group: write the source with smaller row groups',
     });
   }
   const bytes = Buffer.alloc(length);

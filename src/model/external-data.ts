@@ -47,7 +47,7 @@ export async function findExternalFiles(modelPath: string, model: ModelProto): P
     if (!(end <= file.bytes)) {
       throw invalid(
         `the weights ${tensor.name} of ${modelPath} end at byte ${end} of ${file.path}, which has ${file.bytes} bytes`,
-        'The external data file is cut off or belongs to another model: export or download both again.',
+        'the external data file is cut off or belongs to another model: export or download both again',
       );
     }
   }
@@ -67,7 +67,7 @@ async function resolveFile(modelPath: string, tensor: string, location: string):
   if (path === undefined) {
     throw invalid(
       `the weights ${tensor} of ${modelPath} lie in ${JSON.stringify(location)}, outside the folder of the model`,
-      'Only files inside the folder of the model are read: put the external data beside the model and save it again.',
+      'only files inside the folder of the model are read: put the external data beside the model and save it again',
     );
   }
   try {
@@ -79,7 +79,7 @@ async function resolveFile(modelPath: string, tensor: string, location: string):
   throw invalid(`${modelPath} keeps weights in ${path}, which is not a file`, MISSING_HINT);
 }
 
-const MISSING_HINT = 'Put the external data file beside the model, under the name that it was exported with.';
+const MISSING_HINT = 'put the external data file beside the model, under the name that it was exported with';
 
 function invalid(message: string, hint: string, cause?: unknown): ColonnadeError {
   return new ColonnadeError('MODEL_INVALID', message, { phase: 'model', hint, cause });

@@ -99,7 +99,7 @@ function removeZipMaps(path: string, graph: GraphProto): Map<string, ClassLabels
       throw new ColonnadeError(
         'MODEL_UNSUPPORTED',
         `the output ${output.name} of ${path} is a ZipMap that other nodes of the graph read`,
-        { phase: 'model', hint: 'Export the model without ZipMap: options={"zipmap": False}.' },
+        { phase: 'model', hint: 'export the model without ZipMap: options={"zipmap": False}' },
       );
     }
     const classes = labelsOfNode(node);

@@ -160,8 +160,8 @@ function declared(name: string, type: TypeProto | undefined): DeclaredTensor | N
 
 function outputHint(name: string, { kind }: NoColumn): string {
   return kind === 'sequence' || kind === 'map'
-    ? 'Export the model with tensor outputs (of scikit-learn and LightGBM without ZipMap: options={"zipmap": False} or zipmap=False).'
-    : `Export the model with a float32 tensor (or another plain type) in place of ${name}.`;
+    ? 'export the model with tensor outputs (of scikit-learn and LightGBM without ZipMap: options={"zipmap": False} or zipmap=False)'
+    : `export the model with a float32 tensor (or another plain type) in place of ${name}`;
 }
 
 function declaredInput(path: string, name: string, type: TypeProto | undefined): DeclaredTensor {
@@ -169,7 +169,7 @@ function declaredInput(path: string, name: string, type: TypeProto | undefined):
   if (!('reason' in input)) return input;
   throw unsupported(
     `the input ${name} of ${path} ${input.reason}`,
-    `Export the model with a float32 tensor (or another plain type) in place of ${name}.`,
+    `export the model with a float32 tensor (or another plain type) in place of ${name}`,
   );
 }
 

@@ -38,7 +38,7 @@ export async function locateModel(path: string): Promise<LocatedModel> {
         : `${path} is a folder, and its file ${MLMODEL} cannot be read: ${messageOf(error)}`,
       {
         phase: 'model',
-        hint: `Name the .onnx file itself, or a folder that MLflow saved a model of the onnx flavour in.`,
+        hint: `name the .onnx file itself, or a folder that MLflow saved a model of the onnx flavour in`,
         cause: error,
       },
     );
@@ -47,7 +47,7 @@ export async function locateModel(path: string): Promise<LocatedModel> {
   if (typeof data !== 'string') {
     throw new ColonnadeError('MODEL_INVALID', `${join(path, MLMODEL)} has no onnx flavour (flavors.onnx.data)`, {
       phase: 'model',
-      hint: 'Save the model with mlflow.onnx.save_model, or name an .onnx file.',
+      hint: 'save the model with mlflow.onnx.save_model, or name an .onnx file',
     });
   }
   const file = await insideFolder(path, data);
@@ -57,7 +57,7 @@ export async function locateModel(path: string): Promise<LocatedModel> {
       `${join(path, MLMODEL)} names the model file ${data}, outside its folder`,
       {
         phase: 'model',
-        hint: 'Keep the .onnx file inside the model folder.',
+        hint: 'keep the .onnx file inside the model folder',
       },
     );
   }
@@ -81,7 +81,7 @@ function loggedColumns(path: string, inputs: unknown): readonly LoggedColumn[] |
   if (!Array.isArray(list)) {
     throw new ColonnadeError('MODEL_INVALID', `${path}: signature.inputs is not a list of columns in JSON`, {
       phase: 'model',
-      hint: 'Log the model again with mlflow.models.infer_signature, or name the .onnx file itself.',
+      hint: 'log the model again with mlflow.models.infer_signature, or name the .onnx file itself',
     });
   }
   const columns = list.flatMap((each: unknown): LoggedColumn[] => {
@@ -123,8 +123,8 @@ async function statModel(path: string): Promise<{ isDirectory(): boolean }> {
       {
         phase: 'model',
         hint: missing
-          ? 'Set model.path to an .onnx file; a relative path starts at the folder of the pipeline file.'
-          : 'Check model.path, and the permissions of the folders on the way to it.',
+          ? 'set model.path to an .onnx file; a relative path starts at the folder of the pipeline file'
+          : 'check model.path, and the permissions of the folders on the way to it',
         cause: error,
       },
     );

@@ -40,7 +40,7 @@ export async function readModelFile(path: string): Promise<ModelFile> {
   if (bytes.length === 0) {
     throw new ColonnadeError('MODEL_INVALID', `the model ${path} is empty (0 bytes)`, {
       phase: 'model',
-      hint: 'Export or download the model again.',
+      hint: 'export or download the model again',
     });
   }
   return { path, bytes, hash: createHash('sha256').update(bytes).digest('hex') };
@@ -63,7 +63,7 @@ export async function readBytes(path: string, maxBytes: number): Promise<Uint8Ar
         `${path} has ${size} bytes, more than the ${maxBytes} that can be read`,
         {
           phase: 'model',
-          hint: 'An ONNX file ends at 2 GB: save larger models with their weights as external data.',
+          hint: 'an ONNX file ends at 2 GB: save larger models with their weights as external data',
         },
       );
     }
@@ -82,7 +82,7 @@ export async function readBytes(path: string, maxBytes: number): Promise<Uint8Ar
     throw new ColonnadeError(
       missing ? 'MODEL_NOT_FOUND' : 'MODEL_INVALID',
       missing ? `there is no file ${path}` : `${path} cannot be read: ${READ_FAULTS[code ?? ''] ?? messageOf(error)}`,
-      { phase: 'model', hint: 'Check model.path and the permissions of the file.', cause: error },
+      { phase: 'model', hint: 'check model.path and the permissions of the file', cause: error },
     );
   } finally {
     await file?.close();
@@ -119,7 +119,7 @@ function notOnnx(file: ModelFile, otherwise: string, cause?: unknown): Colonnade
     looks === undefined
       ? `${file.path} (${file.bytes.length} bytes) cannot be read as an ONNX model: ${otherwise}`
       : `${file.path} is not an ONNX model: it looks like ${looks.what}`,
-    { phase: 'model', hint: looks?.hint ?? 'Export or download the model again.', cause },
+    { phase: 'model', hint: looks?.hint ?? 'export or download the model again', cause },
   );
 }
 
@@ -132,22 +132,22 @@ interface Resemblance {
 function resemblance(bytes: Uint8Array): Resemblance | undefined {
   const start = Buffer.from(bytes.subarray(0, 512)).toString('latin1');
   const text = start.trimStart().toLowerCase();
-  const toOnnx = 'Convert the model to ONNX first (skl2onnx, onnxmltools, torch.onnx.export).';
+  const toOnnx = 'convert the model to ONNX first (skl2onnx, onnxmltools, torch.onnx.export)';
   if (/^<(!doctype|html|\?xml|head|body)/.test(text)) {
-    return { what: 'a web page', hint: 'The download gave a page in place of the file: download the model again.' };
+    return { what: 'a web page', hint: 'the download gave a page in place of the file: download the model again' };
   }
   if (text.startsWith('version https://git-lfs')) {
-    return { what: 'a Git LFS pointer', hint: 'Fetch the file itself with "git lfs pull".' };
+    return { what: 'a Git LFS pointer', hint: 'fetch the file itself with "git lfs pull"' };
   }
   if (start.startsWith('PK\x03\x04'))
     return { what: 'a zip archive (PyTorch, Keras or NumPy files are)', hint: toOnnx };
   if (/^\x80[\x02-\x05]/.test(start)) return { what: 'a Python pickle', hint: toOnnx };
-  if (start.startsWith('\x1f\x8b')) return { what: 'a gzip file', hint: 'Unpack it first.' };
+  if (start.startsWith('\x1f\x8b')) return { what: 'a gzip file', hint: 'unpack it first' };
   if (start.startsWith('\x89HDF')) return { what: 'an HDF5 file (older Keras models are)', hint: toOnnx };
   if (start.startsWith('TFL3', 4)) return { what: 'a TensorFlow Lite model', hint: toOnnx };
   if (start.startsWith('ORTM', 4))
-    return { what: "a model in ONNX Runtime's own ORT format", hint: 'Name the .onnx file that it was made from.' };
-  if (start.startsWith('PAR1')) return { what: 'a Parquet file', hint: 'Set model.path to an .onnx file.' };
+    return { what: "a model in ONNX Runtime's own ORT format", hint: 'name the .onnx file that it was made from' };
+  if (start.startsWith('PAR1')) return { what: 'a Parquet file', hint: 'set model.path to an .onnx file' };
   if (start.startsWith('{', 8) && bytes[7] === 0) return { what: 'a safetensors file', hint: toOnnx };
   if (/^tree\r?\nversion=/.test(text)) return { what: 'a LightGBM text model', hint: toOnnx };
   if (/^[{[]\s*["{[]/.test(text)) return { what: 'a JSON file (XGBoost models can be)', hint: toOnnx };

@@ -107,8 +107,8 @@ export class OutputColumnBuilder {
         phase: 'model',
         hint:
           tensor.dims[0] === count
-            ? 'The shape of an output must not change from batch to batch: export the model so that it does not.'
-            : 'An output needs one entry for each row that the model is given: export the model so that it has.',
+            ? 'the shape of an output must not change from batch to batch: export the model so that it does not'
+            : 'an output needs one entry for each row that the model is given: export the model so that it has',
       },
     );
   }

@@ -12,31 +12,31 @@ const UNSUPPORTED: readonly { readonly pattern: RegExp; readonly hint: (match: R
   {
     pattern: /(\S+)\(-?\d+\) is not a registered function\/op/,
     hint: ([, operator = '']) =>
-      `The operator ${operator} is not part of ONNX Runtime: export the model without custom operators.`,
+      `the operator ${operator} is not part of ONNX Runtime: export the model without custom operators`,
   },
   {
     pattern: /No Op registered for (\S+) with domain_version of (\d+)/,
     hint: ([, operator = '', version = '']) =>
-      `Opset ${version} has no operator ${operator}: export the model with an opset that has it, or without custom operators.`,
+      `opset ${version} has no operator ${operator}: export the model with an opset that has it, or without custom operators`,
   },
   {
     pattern: /Could not find an implementation for (\S+?)\(\d+\)/,
     hint: ([, operator = '']) =>
-      `ONNX Runtime has no ${operator} for these types: export the model with float32 in place of them.`,
+      `ONNX Runtime has no ${operator} for these types: export the model with float32 in place of them`,
   },
   {
     pattern: /Unsupported model IR version: \d+, max supported IR version: (\d+)/,
     hint: ([, version = '']) =>
-      `Save the model with IR version ${version} or lower (model.ir_version in Python's onnx).`,
+      `save the model with IR version ${version} or lower (model.ir_version in Python's onnx)`,
   },
   {
     pattern: /Current official support for domain (\S+) is till opset (\d+)/,
-    hint: ([, domain = '', version = '']) => `Export the model with opset ${version} or lower of ${domain}.`,
+    hint: ([, domain = '', version = '']) => `export the model with opset ${version} or lower of ${domain}`,
   },
   {
     pattern: MISSING_LOCALE,
     hint: ([, locale = '']) =>
-      `Install the locale ${locale} (on Debian: apt-get install locales && locale-gen ${locale}), or export the model with locale="C".`,
+      `install the locale ${locale} (on Debian: apt-get install locales && locale-gen ${locale}), or export the model with locale="C"`,
   },
 ];
 
@@ -68,7 +68,7 @@ export function loadError(path: string, error: unknown): ColonnadeError {
   }
   return new ColonnadeError('MODEL_INVALID', `ONNX Runtime refuses ${path}: ${text}`, {
     phase: 'model',
-    hint: 'Check the model with onnx.checker.check_model in Python, and export or download it again.',
+    hint: 'check the model with onnx.checker.check_model in Python, and export or download it again',
     cause: error,
   });
 }
@@ -80,7 +80,7 @@ export function runError(path: string, rows: number, error: unknown): ColonnadeE
     `${path} failed on a batch of ${counted(rows, 'row')}: ${runtimeText(error)}`,
     {
       phase: 'model',
-      hint: 'A value of the batch is one that the model was not made for: add a rule for the feature, so that such rows are set apart.',
+      hint: 'a value of the batch is one that the model was not made for: add a rule for the feature, so that such rows are set apart',
       cause: error,
     },
   );

@@ -82,7 +82,7 @@ async function reopen(path: string, signature: ModelSignature, options: OpenOpti
   const changed = (): ColonnadeError =>
     new ColonnadeError('MODEL_CHANGED', `the model ${file.path} is not the one that the run was planned with`, {
       phase: 'model',
-      hint: 'Put the earlier model back to resume, or start over with --fresh.',
+      hint: 'put the earlier model back to resume, or start over with --fresh',
     });
   if (file.hash !== signature.hash) throw changed();
   if (signature.edits.length === 0 && signature.bytes === file.bytes.length)
@@ -206,7 +206,7 @@ class OrtSession {
       session.release();
       throw new ColonnadeError('MODEL_MISMATCH', `${path} has no output ${missing}; it has ${names.join(', ')}`, {
         phase: 'model',
-        hint: 'Take one of the outputs that the model has.',
+        hint: 'take one of the outputs that the model has',
       });
     }
     return session;

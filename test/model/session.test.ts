@@ -182,7 +182,7 @@ describe('running', () => {
 describe('a model that ONNX Runtime cannot run is told with the operator and the way out', () => {
   it.each([
     ['custom_operator', 'MODEL_UNSUPPORTED', /com\.example:Blur/],
-    ['unknown_operator', 'MODEL_UNSUPPORTED', /Opset 17 has no operator Blur/],
+    ['unknown_operator', 'MODEL_UNSUPPORTED', /opset 17 has no operator Blur/],
     ['double_elu', 'MODEL_UNSUPPORTED', /has no Elu for these types/],
     ['future_ir', 'MODEL_UNSUPPORTED', /IR version 13 or lower/],
     ['future_opset', 'MODEL_UNSUPPORTED', /opset \d+ or lower of ai\.onnx/],

@@ -95,7 +95,10 @@ describe('several models', () => {
     expect(error.problems.map(({ key, message }) => [key, message])).toEqual([
       ['features', expect.stringContaining('input X (float32[N, 6]) of model champion takes 6 values') as string],
       ['models.challenger.features', expect.stringContaining('of model challenger') as string],
-      ['models.champion.outputs.champion', expect.stringContaining('the model champion has no output output_labl') as string],
+      [
+        'models.champion.outputs.champion',
+        expect.stringContaining('the model champion has no output output_labl') as string,
+      ],
     ]);
   });
 

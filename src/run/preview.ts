@@ -115,7 +115,7 @@ async function keptRows(
     return { range: { firstRow: range.firstRow, rows }, looked: rows };
   }
   const kept = await database.rows(
-    `SELECT ${ROW_NUMBER} AS n FROM ${scanSql(file, plan.hiveTypes)} WHERE ${between(range)} AND (${where.sql}) ORDER BY n LIMIT ${count}`,
+    `SELECT ${ROW_NUMBER} AS n FROM ${scanSql(file, plan.hiveTypes)} WHERE ${between(range)} AND COALESCE((${where.sql}), false) ORDER BY n LIMIT ${count}`,
     { file: file.path, expression: 'source.where' },
   );
   if (kept.length === 0) return { range: { firstRow: range.firstRow, rows: 0 }, looked: range.rows };

@@ -262,6 +262,28 @@ function tally(names: readonly string[]): Record<string, number> {
   return counts;
 }
 
+/**
+ * All numbers of `a` are at most 2, and the footer has the greatest of them; NaN, which is no number of a footer, is not, as
+ * DuckDB compares it.
+ */
+const NAN_IN_NO_STATISTICS: Omit<Case, 'sink'> = {
+  files: [
+    {
+      rows: [
+        { a: -3.25, b: 3.75, region: null },
+        { a: NaN, b: 1, region: 's' },
+        { a: -1.75, b: -4, region: 's' },
+      ],
+      rowGroup: 10,
+    },
+  ],
+  where: CONDITIONS.findIndex(([condition]) => condition?.startsWith('a BETWEEN') === true),
+  rules: { a: { missing: 'nan' }, b: { min: LOW, max: HIGH } },
+  onInvalid: 'null',
+  batchSize: 5,
+  shardRows: 10,
+};
+
 describe('the ledger of a run', () => {
   const SINKS: readonly Case['sink'][] = [
     { mode: 'append' },
@@ -316,7 +338,7 @@ describe('the ledger of a run', () => {
           await checkQuarantine(made, expected);
         }),
         // Making a failure smaller would take minutes; its seed is told, to do that by hand.
-        { numRuns: 20, endOnFailure: true },
+        { numRuns: 20, endOnFailure: true, examples: [[NAN_IN_NO_STATISTICS]] },
       );
     },
   );

@@ -38,6 +38,11 @@ def export(model, folder, args, names, outputs, dynamo, **options):
             model, args, str(path), input_names=names, output_names=outputs, dynamo=True, external_data=False,
             dynamic_shapes=tuple({0: batch} for _ in args), verbose=False, **options,
         )
+        # It notes on every node where in which file it comes from: nothing of the model, and paths of this machine.
+        model = onnx.load(path)
+        for each in [model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output]:
+            del each.metadata_props[:]
+        onnx.save(model, path)
     else:
         torch.onnx.export(
             model, args, str(path), input_names=names, output_names=outputs, dynamo=False,

@@ -8,10 +8,10 @@
  * - inputs and outputs of 16-bit floats become float32, with a Cast behind or before them;
  * - texts are lowered by the locale that every Linux has, where the one that the graph names is not installed.
  */
-import { create } from '@bufbuild/protobuf';
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import { ColonnadeError } from '../errors.js';
-import { labelsOfNode, type ClassLabels } from './class-labels.js';
 import type { Half } from '../plan/facts.js';
+import { labelsOfNode, type ClassLabels } from './class-labels.js';
 import type { ParsedModel } from './model-file.js';
 import {
   AttributeProto_AttributeType,
@@ -107,7 +107,7 @@ function removeZipMaps(path: string, graph: GraphProto): Map<string, ClassLabels
     node.opType = 'Identity';
     node.domain = '';
     node.attribute = [];
-    output.type = matrixType(classes?.length);
+    output.type = matrixType(OnnxType.FLOAT, classes?.length);
   }
   return found;
 }
@@ -123,12 +123,7 @@ function unrollSequences(graph: GraphProto, free: FreeName): string[] {
     const parts = node.input.map((input, i) => {
       const name = free(`${output.name}.${i}`);
       graph.node.push(create(NodeProtoSchema, { opType: 'Identity', input: [input], output: [name] }));
-      return create(ValueInfoProtoSchema, {
-        name,
-        type: create(TypeProtoSchema, {
-          value: { case: 'tensorType', value: create(TypeProto_TensorSchema, { elemType: element.value.elemType }) },
-        }),
-      });
+      return create(ValueInfoProtoSchema, { name, type: tensorType({ elemType: element.value.elemType }) });
     });
     if (!isRead(graph, output.name)) graph.node = graph.node.filter((each) => each !== node);
     words.push(`sequence ${output.name} taken apart: ${parts.map(({ name }) => name).join(', ')}`);
@@ -160,7 +155,7 @@ function unstack(graph: GraphProto, free: FreeName): string[] {
     const tensor = output.type?.value.case === 'tensorType' ? output.type.value.value : undefined;
     const isStack = typeof targets === 'number' && targets <= MOST_TARGETS && rows === null && others.length === 0;
     if (tensor === undefined || !isStack || classes === undefined) return [output];
-    const width = classes === null ? {} : { value: { case: 'dimValue' as const, value: BigInt(classes) } };
+    const type = matrixType(tensor.elemType, classes ?? undefined);
     const parts = Array.from({ length: targets }, (_, i) => {
       const name = free(`${output.name}.${i}`);
       const index = free(`${name}/index`);
@@ -168,14 +163,7 @@ function unstack(graph: GraphProto, free: FreeName): string[] {
         create(TensorProtoSchema, { name: index, dataType: OnnxType.INT64, int64Data: [BigInt(i)] }),
       );
       graph.node.push(create(NodeProtoSchema, { opType: 'Gather', input: [output.name, index], output: [name] }));
-      const { elemType } = tensor;
-      const shape = { dim: [{}, width] };
-      return create(ValueInfoProtoSchema, {
-        name,
-        type: create(TypeProtoSchema, {
-          value: { case: 'tensorType', value: create(TypeProto_TensorSchema, { elemType, shape }) },
-        }),
-      });
+      return create(ValueInfoProtoSchema, { name, type });
     });
     words.push(`stack ${output.name} taken apart: ${parts.map(({ name }) => name).join(', ')}`);
     return parts;
@@ -262,13 +250,17 @@ function isRead(graph: GraphProto, value: string): boolean {
   return graph.node.some((node) => node.input.includes(value) || subgraphs(node).some((inner) => isRead(inner, value)));
 }
 
-function subgraphs({ attribute }: NodeProto): GraphProto[] {
+/** The branches and bodies of a node. */
+export function subgraphs({ attribute }: NodeProto): GraphProto[] {
   return attribute.flatMap(({ g, graphs }) => (g === undefined ? graphs : [g, ...graphs]));
 }
 
-/** A matrix of float32 with a row for each row of the batch. */
-function matrixType(width: number | undefined): TypeProto {
+/** A matrix with a row for each row of the batch. */
+function matrixType(elemType: number, width: number | undefined): TypeProto {
   const columns = width === undefined ? {} : { value: { case: 'dimValue' as const, value: BigInt(width) } };
-  const tensor = create(TypeProto_TensorSchema, { elemType: OnnxType.FLOAT, shape: { dim: [{}, columns] } });
-  return create(TypeProtoSchema, { value: { case: 'tensorType', value: tensor } });
+  return tensorType({ elemType, shape: { dim: [{}, columns] } });
+}
+
+function tensorType(tensor: MessageInitShape<typeof TypeProto_TensorSchema>): TypeProto {
+  return create(TypeProtoSchema, { value: { case: 'tensorType', value: create(TypeProto_TensorSchema, tensor) } });
 }

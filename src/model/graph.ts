@@ -9,7 +9,7 @@ import { ClassLabelFinder, type ClassLabels } from './class-labels.js';
 import { elementTypeOf, onnxTypeName } from './element-types.js';
 import { findExternalFiles, type ExternalFile } from './external-data.js';
 import { leastWidths } from './feature-ids.js';
-import { editGraph, type EditOptions } from './graph-edits.js';
+import { editGraph, subgraphs, type EditOptions } from './graph-edits.js';
 import { locateModel } from './locate.js';
 import { parseModel, readModelFile, type ParsedModel } from './model-file.js';
 import { ModelProtoSchema, type GraphProto, type TypeProto, type TypeProto_Tensor } from './onnx_pb.js';
@@ -203,12 +203,10 @@ function producerOf({ producerName, producerVersion }: ParsedModel): string {
 
 /** Nodes by operator, subgraphs included; the domain is told where it is not ONNX's own. */
 function countOperators(graph: GraphProto, counts: Record<string, number> = {}): Record<string, number> {
-  for (const { opType, domain, attribute } of graph.node) {
-    const name = isOnnxDomain(domain) ? opType : `${domain}.${opType}`;
+  for (const node of graph.node) {
+    const name = isOnnxDomain(node.domain) ? node.opType : `${node.domain}.${node.opType}`;
     counts[name] = (counts[name] ?? 0) + 1;
-    for (const { g, graphs } of attribute) {
-      for (const inner of g === undefined ? graphs : [g, ...graphs]) countOperators(inner, counts);
-    }
+    for (const inner of subgraphs(node)) countOperators(inner, counts);
   }
   return counts;
 }

@@ -92,16 +92,11 @@ function openWhereDifferent(
 }
 
 /**
- * Seconds that a model takes for a row, in batches of `rows` with inputs as a plan fills them: measured on neutral rows, at the second run, as the first
- * finds nothing in the caches. Undefined where the model cannot score such rows.
+ * Seconds that a model takes for a row, in batches of `rows` with inputs as a plan fills them: measured on neutral rows, at
+ * the second run, as the first finds nothing in the caches. Undefined where the model cannot score such rows.
  */
 export function secondsPerRow(model: Model, inputs: readonly PlannedInput[], rows: number): number | undefined {
-  const shaped = inputs.map(({ name, type, rank, width }) => ({
-    name,
-    type,
-    shape: rank === 1 ? [rows] : [rows, width],
-  }));
-  const feeds = neutralFeeds(shaped, rows);
+  const feeds = plannedFeeds(inputs, rows);
   if (feeds === undefined) return undefined;
   const batch = { rows, paddedRows: rows, feeds };
   try {
@@ -143,12 +138,7 @@ export function widthFault(model: Model, inputs: readonly PlannedInput[]): strin
   const isOpen = model.signature.inputs.some(({ shape }) => shape.slice(1).includes(null));
   if (!isOpen || inputs.some(({ type }) => type === 'string')) return undefined;
   const rows = fixedBatchOf(model.signature.inputs) ?? PROBE_ROWS[0];
-  const shaped = inputs.map(({ name, type, rank, width }) => ({
-    name,
-    type,
-    shape: rank === 1 ? [rows] : [rows, width],
-  }));
-  const feeds = neutralFeeds(shaped, rows);
+  const feeds = plannedFeeds(inputs, rows);
   if (feeds === undefined) return undefined;
   try {
     model.run({ rows, paddedRows: rows, feeds });
@@ -156,6 +146,16 @@ export function widthFault(model: Model, inputs: readonly PlannedInput[]): strin
   } catch (error) {
     return messageOf(error);
   }
+}
+
+/** Neutral rows as a plan fills the inputs. */
+function plannedFeeds(inputs: readonly PlannedInput[], rows: number): Map<string, Tensor> | undefined {
+  const shaped = inputs.map(({ name, type, rank, width }) => ({
+    name,
+    type,
+    shape: rank === 1 ? [rows] : [rows, width],
+  }));
+  return neutralFeeds(shaped, rows);
 }
 
 function neutralFeeds(

@@ -1,24 +1,13 @@
 /** Numbers as Parquet stores them: little-endian, narrow integers widened to 32 bits. */
 import { DataType, Precision, type Data } from 'apache-arrow';
+import type { NumericData } from '../plan/elements.js';
 import type { PhysicalType } from './format.js';
 import { countPresent, type Bounds, type StoredValues } from './stored-values.js';
-
-type NumberArray =
-  | Int8Array
-  | Uint8Array
-  | Int16Array
-  | Uint16Array
-  | Int32Array
-  | Uint32Array
-  | BigInt64Array
-  | BigUint64Array
-  | Float32Array
-  | Float64Array;
 
 /** What a number type is stored as; undefined for other types. */
 export function numberStorage(
   type: DataType,
-): { physical: PhysicalType; Values: new (length: number) => NumberArray; unsigned: boolean } | undefined {
+): { physical: PhysicalType; Values: new (length: number) => NumericData; unsigned: boolean } | undefined {
   if (DataType.isFloat(type)) {
     if (type.precision === Precision.SINGLE) return { physical: 'FLOAT', Values: Float32Array, unsigned: false };
     return type.precision === Precision.DOUBLE
@@ -42,7 +31,7 @@ export function numberValues(
   if (stored === undefined) return undefined;
   const { physical, Values, unsigned } = stored;
   const [only, another] = parts;
-  const own = (only?.values as NumberArray | undefined)?.subarray(0, only?.length);
+  const own = (only?.values as NumericData | undefined)?.subarray(0, only?.length);
   // As they are, where nothing has to be left out, widened or put together.
   if (present === undefined && another === undefined && own instanceof Values)
     return new NumberValues(physical, own, unsigned);
@@ -68,10 +57,10 @@ function bytesOf(values: ArrayBufferView): Uint8Array {
 class NumberValues implements StoredValues {
   readonly physical: PhysicalType;
   readonly length: number;
-  readonly #values: NumberArray;
+  readonly #values: NumericData;
   readonly #unsigned: boolean;
 
-  constructor(physical: PhysicalType, values: NumberArray, unsigned: boolean) {
+  constructor(physical: PhysicalType, values: NumericData, unsigned: boolean) {
     this.physical = physical;
     this.length = values.length;
     this.#values = values;
@@ -92,7 +81,7 @@ class NumberValues implements StoredValues {
           : narrowBounds(values, from, to);
     if (min === undefined || max === undefined) return undefined;
     const bytes = (value: number | bigint): Uint8Array => {
-      const one = new (values.constructor as new (length: number) => NumberArray)(1);
+      const one = new (values.constructor as new (length: number) => NumericData)(1);
       one[0] = value;
       return bytesOf(one);
     };
@@ -106,7 +95,7 @@ class NumberValues implements StoredValues {
   }
 
   pick(positions: readonly number[]): Uint8Array {
-    const values = new (this.#values.constructor as new (length: number) => NumberArray)(positions.length);
+    const values = new (this.#values.constructor as new (length: number) => NumericData)(positions.length);
     positions.forEach((position, i) => {
       values[i] = this.#values[position]!;
     });
@@ -133,7 +122,7 @@ function floatBounds(values: Float32Array | Float64Array, from: number, to: numb
 }
 
 function narrowBounds(
-  values: Exclude<NumberArray, BigInt64Array | BigUint64Array>,
+  values: Exclude<NumericData, BigInt64Array | BigUint64Array>,
   from: number,
   to: number,
 ): NumberBounds {

@@ -60,8 +60,8 @@ export function asLogged(
   };
 }
 
-/** Kinds of columns that stand for each other, by MLflow's names of types (`mlflow.types.DataType`). */
 const NUMBERS: readonly ColumnType['kind'][] = ['boolean', 'integer', 'decimal', 'float'];
+/** Kinds of columns that stand for each other, by MLflow's names of types (`mlflow.types.DataType`). */
 const KINDS: Readonly<Record<string, readonly ColumnType['kind'][]>> = {
   boolean: NUMBERS,
   integer: NUMBERS,

@@ -68,7 +68,7 @@ function takeFrom(
 ): PlannedOutput | { readonly message: string; readonly hint: string } {
   const { take, name, model, from } = column;
   const words = `${from} (${tensorInWords(output)})`;
-  const width = output.shape.length < 2 ? 1 : output.shape.slice(1).reduce<number | null>(product, 1);
+  const width = valuesOfRow(output);
   const planned = (rest: Pick<PlannedOutput, 'take' | 'type'>): PlannedOutput => ({
     name,
     model,
@@ -153,6 +153,7 @@ function reducedType(reduce: string, type: ElementType): ElementType {
   return type === 'float32' ? 'float32' : 'float64';
 }
 
-function product(a: number | null, b: number | null): number | null {
-  return a === null || b === null ? null : a * b;
+/** How many values an output has for a row; null where its shape leaves that open. */
+export function valuesOfRow({ shape }: OutputSpec): number | null {
+  return shape.slice(1).reduce<number | null>((all, each) => (all === null || each === null ? null : all * each), 1);
 }

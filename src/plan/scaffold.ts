@@ -3,6 +3,7 @@ import { writeKey, writeQuoted as quoted, writeScalar as scalar } from '../pipel
 import { castList, castTo } from './cast.js';
 import type { ModelSignature, NumericRange, OutputSpec, SourceColumn, TensorSpec } from './facts.js';
 import { tensorInWords } from './inputs.js';
+import { valuesOfRow } from './outputs.js';
 import { counted } from './quantities.js';
 import { columnType } from './types.js';
 
@@ -98,22 +99,36 @@ function chooseColumns(facts: ScaffoldFacts): Choice[] {
   });
 }
 
-/** As many columns as an input is wide, or a list of that length: the first that could feed it, keys last. */
+/** What of the columns could feed an input: the first list of its width, and scalars, keys last. */
+function candidates(
+  input: TensorSpec,
+  columns: readonly SourceColumn[],
+  listLengths: ScaffoldFacts['listLengths'],
+): { readonly list: SourceColumn | undefined; readonly scalars: readonly SourceColumn[] } {
+  const width = input.shape[1];
+  const isList = (column: SourceColumn): boolean => columnType(column.type).kind === 'list';
+  const fitting = columns.filter((column) => fits(column, input));
+  const list = fitting.find((column) => {
+    const length = listLengths.get(column.name);
+    return isList(column) && length !== undefined && (width === null || length === width);
+  });
+  const scalars = fitting.filter((column) => !isList(column));
+  return {
+    // One value a row is a column rather than a list of one.
+    list: width === 1 ? undefined : list,
+    scalars: [...scalars.filter(({ name }) => !isKey(name)), ...scalars.filter(({ name }) => isKey(name))],
+  };
+}
+
+/** As many columns as an input is wide, or a list of that length. */
 function guessFor(
   input: TensorSpec,
   { columns, listLengths }: ScaffoldFacts,
   taken: ReadonlySet<string>,
 ): readonly SourceColumn[] {
-  const width = input.shape.length < 2 ? 1 : (input.shape[1] ?? 1);
-  const free = columns.filter((each) => !taken.has(each.name) && fits(each, input));
-  const isList = (column: SourceColumn): boolean => columnType(column.type).kind === 'list';
-  const list = free.find(
-    (column) => isList(column) && (input.shape[1] === null || listLengths.get(column.name) === width),
-  );
-  if (list !== undefined && input.shape[1] !== 1) return [list];
-  const scalars = free.filter((column) => !isList(column));
-  const likely = [...scalars.filter(({ name }) => !isKey(name)), ...scalars.filter(({ name }) => isKey(name))];
-  return likely.slice(0, width);
+  const free = columns.filter(({ name }) => !taken.has(name));
+  const { list, scalars } = candidates(input, free, listLengths);
+  return list === undefined ? scalars.slice(0, input.shape.length < 2 ? 1 : (input.shape[1] ?? 1)) : [list];
 }
 
 function chooseForMatrix(input: TensorSpec, { signature, columns, listLengths }: ScaffoldFacts): Choice {
@@ -128,23 +143,18 @@ function chooseForMatrix(input: TensorSpec, { signature, columns, listLengths }:
         .map(({ name }) => `the model was logged with a column ${name}, which the table does not have`),
     };
   }
-  const list = columns.find((column) => {
-    const length = listLengths.get(column.name);
-    return length !== undefined && (width === null || length === width) && fits(column, input);
-  });
-  const scalars = columns.filter((column) => columnType(column.type).kind !== 'list' && fits(column, input));
-  const likely = [...scalars.filter(({ name }) => !isKey(name)), ...scalars.filter(({ name }) => isKey(name))];
-  if (list !== undefined && width !== 1) return { input, fed: [{ column: list }], doubts: [] };
+  const { list, scalars } = candidates(input, columns, listLengths);
+  if (list !== undefined) return { input, fed: [{ column: list }], doubts: [] };
   if (width === null) {
     return {
       input,
-      fed: scalars.filter(({ name }) => !isKey(name)).map((column) => ({ column })),
+      fed: columns.filter((column) => scalars.includes(column) && !isKey(column.name)).map((column) => ({ column })),
       doubts: [`the model input ${input.name} leaves open how many features it takes: name those of the training`],
     };
   }
   const byName = width === 1 ? sameName(input.name, columns) : undefined;
   if (byName !== undefined) return { input, fed: [{ column: byName }], doubts: [] };
-  const chosen = likely.slice(0, width);
+  const chosen = scalars.slice(0, width);
   const fed = columns.filter((column) => chosen.includes(column)).map((column) => ({ column }));
   const count = counted(width, 'feature');
   if (chosen.length < width)
@@ -157,7 +167,7 @@ function chooseForMatrix(input: TensorSpec, { signature, columns, listLengths }:
     input,
     fed,
     doubts:
-      likely.length === width && width === 1
+      scalars.length === width && width === 1
         ? []
         : [
             `the model takes ${count} and has no names for them: these are the first that could be one; put those of the training here, in its order`,
@@ -232,9 +242,7 @@ function linesOf(output: OutputSpec, isOnly: boolean, free: (name: string) => st
   const words = `# ${tensorInWords(output)}`;
   const from = inFlow(output.name);
   if (output.perRow === false) return [`  # ${from} has no entry for each row ${words.slice(2)}`];
-  const width = output.shape
-    .slice(1)
-    .reduce<number | null>((all, each) => (all === null || each === null ? null : all * each), 1);
+  const width = valuesOfRow(output);
   const plain = output.name.replaceAll(/[^\p{L}\p{N}_]+/gu, '_');
   if (width === 1) {
     const isLabel = isOnly || /label|class/i.test(output.name);

@@ -254,46 +254,36 @@ def sklearn_multi_output_regression(_):
     }
 
 
-@case
-def sklearn_multi_label_forest(_):
-    model = RandomForestClassifier(8, max_depth=4, random_state=SEED).fit(x, labels)
-    onx = export(model, floats(6), zipmap=False)
-    found = model.predict(x)
-    chances = model.predict_proba(x)
+def two_labels(model, chance, chances_of):
+    """The labels, the chance that the first is there, and both chances of the second."""
+    model.fit(x, labels)
+    found, chances = model.predict(x), model.predict_proba(x)
     return {
-        "model": onx, "feeds": {"X": x}, "features": X,
+        "model": export(model, floats(6), zipmap=False), "feeds": {"X": x}, "features": X,
         "outputs": {
             "first": {"from": "label", "index": 0}, "second": {"from": "label", "index": 1},
-            "chance": {"from": "probabilities.0", "index": 1}, "chances": {"from": "probabilities.1", "as": "list"},
+            "chance": {"from": "probabilities.0", **chance}, "chances": {"from": "probabilities.1", "as": "list"},
         },
         "expected": {
             "first": (lambda o: o["label"][:, 0], found[:, 0]),
             "second": (lambda o: o["label"][:, 1], found[:, 1]),
-            "chance": (lambda o: o["probabilities"][0, :, 1], chances[0][:, 1]),
-            "chances": (lambda o: o["probabilities"][1], chances[1]),
+            "chance": (lambda o: chances_of(o["probabilities"], 0)[:, 1], chances[0][:, 1]),
+            "chances": (lambda o: chances_of(o["probabilities"], 1), chances[1]),
         },
     }
+
+
+@case
+def sklearn_multi_label_forest(_):
+    """One tensor, [labels, N, classes]."""
+    model = RandomForestClassifier(8, max_depth=4, random_state=SEED)
+    return two_labels(model, {"index": 1}, lambda probabilities, label: probabilities[label])
 
 
 @case
 def sklearn_multi_output_classifier(_):
-    model = MultiOutputClassifier(LogisticRegression()).fit(x, labels)
-    onx = export(model, floats(6), zipmap=False)
-    found = model.predict(x)
-    chances = model.predict_proba(x)
-    return {
-        "model": onx, "feeds": {"X": x}, "features": X,
-        "outputs": {
-            "first": {"from": "label", "index": 0}, "second": {"from": "label", "index": 1},
-            "chance": {"from": "probabilities.0", "class": 1}, "chances": {"from": "probabilities.1", "as": "list"},
-        },
-        "expected": {
-            "first": (lambda o: o["label"][:, 0], found[:, 0]),
-            "second": (lambda o: o["label"][:, 1], found[:, 1]),
-            "chance": (lambda o: o["probabilities"][:, 0, 1], chances[0][:, 1]),
-            "chances": (lambda o: o["probabilities"][:, 1], chances[1]),
-        },
-    }
+    """A sequence of tensors, which tell their classes."""
+    return two_labels(MultiOutputClassifier(LogisticRegression()), {"class": 1}, lambda probabilities, label: probabilities[:, label])
 
 
 @case

@@ -7,7 +7,7 @@ import type * as Ort from 'onnxruntime-node';
 import type { OnnxValue, Tensor as OrtTensor, TensorConstructor } from 'onnxruntime-node';
 import type * as OrtBinding from 'onnxruntime-node/dist/binding.js';
 import { ColonnadeError } from '../errors.js';
-import type { ElementType, ModelSignature, OutputSpec, TensorSpec } from '../plan/facts.js';
+import type { ElementType, EngineName, ModelSignature, OutputSpec, TensorSpec } from '../plan/facts.js';
 import type { Model, ModelBatch, Tensor } from './engine.js';
 import { firstValues } from './element-types.js';
 import { readExternalFiles } from './external-data.js';
@@ -17,6 +17,7 @@ import { locateModel } from './locate.js';
 import { readModelFile } from './model-file.js';
 import { probeOutputs } from './probe.js';
 import { isMissingLocale, loadError, runError } from './session-errors.js';
+import type { TreesModel } from './trees/model.js';
 
 /** How a model is opened. */
 export interface OpenOptions {
@@ -29,6 +30,8 @@ export interface OpenOptions {
    * `MODEL_CHANGED` when the file is not the same any more.
    */
   readonly signature?: ModelSignature;
+  /** What computes the outputs; `trees` only with a signature. Default ONNX Runtime. */
+  readonly engine?: EngineName;
 }
 
 /**
@@ -38,7 +41,9 @@ export interface OpenOptions {
  * @throws ColonnadeError `MODEL_NOT_FOUND`, `MODEL_INVALID`, `MODEL_UNSUPPORTED`, `MODEL_CHANGED`
  */
 export async function openModel(path: string, options: OpenOptions = {}): Promise<Model> {
-  if (options.signature !== undefined) return reopen(path, options.signature, options);
+  const { signature, engine } = options;
+  if (signature !== undefined)
+    return engine === 'trees' ? openTrees(path, signature, options) : reopen(path, signature, options);
   const { graph, session } = await loadGraph(path, options);
   try {
     return new OrtModel(session, signatureOf(graph, session), options.outputs);
@@ -46,6 +51,40 @@ export async function openModel(path: string, options: OpenOptions = {}): Promis
     session.release();
     throw error;
   }
+}
+
+/**
+ * Opens a model that is known for the trees engine. ONNX Runtime is only loaded where it computes a part of the model.
+ *
+ * @throws ColonnadeError as {@link openModel}; `MODEL_UNSUPPORTED` where the engine cannot score the model, with the reason
+ */
+export async function openTrees(
+  path: string,
+  signature: ModelSignature,
+  options: OpenOptions = {},
+): Promise<TreesModel> {
+  const [{ analyseGraph }, { openTreesModel }] = await Promise.all([
+    import('./trees/graph-analysis.js'),
+    import('./trees/model.js'),
+  ]);
+  const outputs = options.outputs ?? signature.outputs.map(({ name }) => name);
+  return withPlainLocale(async (edits) => {
+    const graph = await readGraph(path, edits);
+    if (graph.hash !== signature.hash || graph.size !== signature.bytes) throw changed(graph.path);
+    const trees = analyseGraph(graph, outputs);
+    if (typeof trees === 'string') {
+      throw new ColonnadeError('MODEL_UNSUPPORTED', `the model ${graph.path} ${trees}`, {
+        phase: 'model',
+        hint: 'leave engine out: ONNX Runtime scores it',
+      });
+    }
+    const external = trees.prefix === undefined && trees.suffix === undefined ? [] : graph.externalFiles;
+    const data = await readExternalFiles(external);
+    const { threads = 1 } = options;
+    return openTreesModel(trees, signature, outputs, ({ bytes }) =>
+      OrtSession.create(graph.path, bytes, data, { threads }),
+    );
+  });
 }
 
 /** glibc has it without any package of languages. */
@@ -56,16 +95,20 @@ interface LoadedGraph {
   readonly session: OrtSession;
 }
 
-/**
- * Makes a session from a model file. ONNX Runtime lowers texts by the locale that the graph names, `en_US.UTF-8` where it
- * names none, and containers seldom have it: then {@link PLAIN_LOCALE} does the same.
- */
-async function loadGraph(path: string, options: OpenOptions): Promise<LoadedGraph> {
-  const load = async (edits: EditOptions): Promise<LoadedGraph> => {
+/** Makes a session from a model file. */
+function loadGraph(path: string, options: OpenOptions): Promise<LoadedGraph> {
+  return withPlainLocale(async (edits) => {
     const graph = await readGraph(path, edits);
     const external = await readExternalFiles(graph.externalFiles);
     return { graph, session: await OrtSession.create(graph.path, graph.bytes, external, options) };
-  };
+  });
+}
+
+/**
+ * ONNX Runtime lowers texts by the locale that the graph names, `en_US.UTF-8` where it names none, and containers seldom
+ * have it: then {@link PLAIN_LOCALE} does the same.
+ */
+async function withPlainLocale<T>(load: (edits: EditOptions) => Promise<T>): Promise<T> {
   try {
     return await load({});
   } catch (error) {
@@ -76,21 +119,23 @@ async function loadGraph(path: string, options: OpenOptions): Promise<LoadedGrap
   }
 }
 
+function changed(path: string): ColonnadeError {
+  return new ColonnadeError('MODEL_CHANGED', `the model ${path} is not the one that the run was planned with`, {
+    phase: 'model',
+    hint: 'put the earlier model back to resume, or start over with --fresh',
+  });
+}
+
 /** Opens a model that is known: its graph is parsed only where it has to be edited or has external data. */
 async function reopen(path: string, signature: ModelSignature, options: OpenOptions): Promise<Model> {
   const file = await readModelFile((await locateModel(path)).path);
-  const changed = (): ColonnadeError =>
-    new ColonnadeError('MODEL_CHANGED', `the model ${file.path} is not the one that the run was planned with`, {
-      phase: 'model',
-      hint: 'put the earlier model back to resume, or start over with --fresh',
-    });
-  if (file.hash !== signature.hash) throw changed();
+  if (file.hash !== signature.hash) throw changed(file.path);
   if (signature.edits.length === 0 && signature.bytes === file.bytes.length)
     return new OrtModel(await OrtSession.create(file.path, file.bytes, [], options), signature, options.outputs);
   const { graph, session } = await loadGraph(path, options);
   if (graph.size !== signature.bytes) {
     session.release();
-    throw changed();
+    throw changed(file.path);
   }
   return new OrtModel(session, signature, options.outputs);
 }
@@ -114,6 +159,7 @@ function signatureOf(graph: ModelGraph, session: OrtSession): ModelSignature {
     edits: graph.edits,
     operators: graph.operators,
     parameters: graph.parameters,
+    trees: graph.trees,
   };
 }
 

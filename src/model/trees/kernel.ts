@@ -1,0 +1,56 @@
+/** The compiled kernel: `assembly/kernel.ts`. */
+import { readFileSync } from 'node:fs';
+
+/** What the kernel exports; arguments are addresses and counts. */
+export interface Kernel {
+  wide32(...pass: WidePass): void;
+  wide64(...pass: WidePass): void;
+  compact32(...pass: DeepPass): void;
+  large32(...pass: DeepPass): void;
+  large64(...pass: DeepPass): void;
+}
+
+type WidePass = [
+  rows: number,
+  columns: number,
+  columnCount: number,
+  trees: number,
+  treeCount: number,
+  scores: number,
+  targets: number,
+  how: number,
+  leaves: number,
+];
+
+type DeepPass = [
+  rows: number,
+  columns: number,
+  columnCount: number,
+  block: number,
+  trees: number,
+  treeCount: number,
+  scores: number,
+  targets: number,
+  how: number,
+  leaves: number,
+];
+
+let compiled: WebAssembly.Module | undefined;
+
+/** The kernel on a memory of its caller. */
+export function instantiate(memory: WebAssembly.Memory): Kernel {
+  compiled ??= new WebAssembly.Module(readCompiled());
+  const { exports } = new WebAssembly.Instance(compiled, { env: { memory } });
+  return exports as unknown as Kernel;
+}
+
+/** `dist/wasm` of the package, which is above this module in sources, in the library and in the bundled program. */
+function readCompiled(): Buffer<ArrayBuffer> {
+  for (let folder = new URL('.', import.meta.url); ; folder = new URL('..', folder)) {
+    try {
+      return readFileSync(new URL('dist/wasm/trees.wasm', folder));
+    } catch (error) {
+      if (folder.pathname === '/') throw error;
+    }
+  }
+}

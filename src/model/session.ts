@@ -63,27 +63,32 @@ export async function openTrees(
   signature: ModelSignature,
   options: OpenOptions = {},
 ): Promise<TreesModel> {
-  const [{ analyseGraph }, { openTreesModel }] = await Promise.all([
+  const [{ analyseGraph }, { openTreesModel }, { UnsupportedEnsemble }] = await Promise.all([
     import('./trees/graph-analysis.js'),
     import('./trees/model.js'),
+    import('./trees/ensemble.js'),
   ]);
   const outputs = options.outputs ?? signature.outputs.map(({ name }) => name);
   return withPlainLocale(async (edits) => {
     const graph = await readGraph(path, edits);
     if (graph.hash !== signature.hash || graph.size !== signature.bytes) throw changed(graph.path);
-    const trees = analyseGraph(graph, outputs);
-    if (typeof trees === 'string') {
-      throw new ColonnadeError('MODEL_UNSUPPORTED', `the model ${graph.path} ${trees}`, {
+    const unsupported = (reason: string): ColonnadeError =>
+      new ColonnadeError('MODEL_UNSUPPORTED', `the trees engine cannot score ${graph.path}: ${reason}`, {
         phase: 'model',
         hint: 'leave engine out: ONNX Runtime scores it',
       });
-    }
+    const trees = analyseGraph(graph, outputs);
+    if (typeof trees === 'string') throw unsupported(`the model ${trees}`);
     const external = trees.prefix === undefined && trees.suffix === undefined ? [] : graph.externalFiles;
     const data = await readExternalFiles(external);
     const { threads = 1 } = options;
-    return openTreesModel(trees, signature, outputs, ({ bytes }) =>
-      OrtSession.create(graph.path, bytes, data, { threads }),
-    );
+    try {
+      return await openTreesModel(trees, signature, outputs, ({ bytes }) =>
+        OrtSession.create(graph.path, bytes, data, { threads }),
+      );
+    } catch (error) {
+      throw error instanceof UnsupportedEnsemble ? unsupported(`a tree ensemble ${error.message}`) : error;
+    }
   });
 }
 

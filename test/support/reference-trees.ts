@@ -5,14 +5,9 @@
 import { MODE, type Ensemble, type Mode } from '../../src/model/trees/ensemble.js';
 
 export interface ReferenceScores {
-  /** Row-major, `[rows, scoreWidth]`. */
+  /** Row-major, `[rows, targets]`. */
   readonly scores: Float32Array;
   readonly labels?: BigInt64Array | string[];
-}
-
-/** Columns of the scores: of two classes with one score there are two. */
-export function scoreWidthOf({ targets, labels }: Ensemble): number {
-  return labels?.values.length === 2 && targets === 1 ? 2 : targets;
 }
 
 /** @param valueAt the value of a feature in a row */
@@ -21,7 +16,7 @@ export function referenceScores(
   rows: number,
   valueAt: (row: number, feature: number) => number,
 ): ReferenceScores {
-  const width = scoreWidthOf(ensemble);
+  const width = ensemble.targets;
   const scores = new Float32Array(rows * width);
   const { labels } = ensemble;
   const chosen: number[] = [];
@@ -86,15 +81,16 @@ function targetsOf(ensemble: Ensemble, valueOf: (feature: number) => number): nu
   }
   return sums.map((sum = 0, target) => {
     const mean = aggregate === 'AVERAGE' ? round(sum / roots.length) : sum;
-    return base.length === 0 ? mean : round(mean + round(base[target]!));
+    return round(mean + round(base[target] ?? 0));
   });
 }
 
 /** Scores and the position of the label. */
 function classified(ensemble: Ensemble, sums: readonly number[]): { values: number[]; label: number } {
-  const { labels, targets, weight, postTransform } = ensemble;
-  if (labels!.values.length === 2 && targets === 1) {
-    const [sum] = sums as [number];
+  const { labels, weight, weightTarget, postTransform } = ensemble;
+  // Two classes of which the trees give one a score.
+  if (labels!.values.length === 2 && weightTarget.every((target) => target === 0)) {
+    const [sum] = sums as [number, number];
     const isPositive = weight.every((each) => each >= 0);
     const label = sum > (isPositive ? 0.5 : 0) ? 1 : 0;
     if (isPositive) return { values: transformed(ensemble, [1 - sum, sum]), label };

@@ -88,10 +88,6 @@ export function analyseGraph({ proto, inputs }: AnalysedModel, outputs: readonly
       refused ??= `does not tell the type of ${x}, which its trees read`;
       continue;
     }
-    if (isOnnxMl(node, 'TreeEnsemble') && type !== 'float32') {
-      refused ??= `has scores of type ${type}, and the kernel's are float32`;
-      continue;
-    }
     let ensemble: Ensemble;
     try {
       ensemble = readEnsemble(node, type);

@@ -224,7 +224,7 @@ function onnxType(type: ElementType): number {
 
 /** Operators that give the type of their first input. */
 const KEEP_TYPE: ReadonlySet<string> = new Set(
-  'Abs Add ArrayFeatureExtractor Clip Concat Div Exp Flatten Gather Gemm Identity Imputer Log MatMul Max Min Mul Neg Pow ReduceSum ReduceMean Relu Reshape Sigmoid Slice Softmax Sqrt Squeeze Sub Sum Tanh Tile Transpose Unsqueeze'.split(
+  'Abs Add ArrayFeatureExtractor Binarizer Clip Concat Div Exp Flatten Gather Gemm Identity Imputer Log MatMul Max Min Mul Neg Pow ReduceSum ReduceMean Relu Reshape Sigmoid Slice Softmax Sqrt Squeeze Sub Sum Tanh Tile Transpose Unsqueeze'.split(
     ' ',
   ),
 );

@@ -7,7 +7,7 @@ import { BatchBuilder } from '../model/batch-builder.js';
 import type { Model, ModelBatch } from '../model/engine.js';
 import { neutralBatch } from '../model/probe.js';
 import { openTrees } from '../model/session.js';
-import { differenceOn, differenceOnMadeUp, madeUpRows } from '../model/trees/agreement.js';
+import { differenceOn, differenceOnMadeUp } from '../model/trees/agreement.js';
 import { graphInWords } from '../model/trees/graph-analysis.js';
 import { inputReads, type TreesModel } from '../model/trees/model.js';
 import type { EngineChoice } from '../pipeline/pipeline.js';
@@ -134,8 +134,7 @@ async function compare(
     differences[i] ??= differenceOn(batch, trees, runtime);
     if (compared.has(i)) return;
     compared.add(i);
-    const { inputs, fixedBatch } = plan.models[i]!;
-    differences[i] ??= differenceOnMadeUp(madeUpRows(trees, inputs, batch, fixedBatch), trees, runtime);
+    differences[i] ??= differenceOnMadeUp(trees, runtime, plan.models[i]!, batch);
   };
   await eachFirstBatch(plan, [...opened.keys()], database, look, signal);
   for (const i of opened.keys()) {

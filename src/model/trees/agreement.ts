@@ -4,8 +4,7 @@
  */
 import { tensorInWords } from '../../plan/inputs.js';
 import type { ElementType } from '../../plan/facts.js';
-import type { PlannedInput } from '../../plan/plan.js';
-import { ARRAYS } from '../../plan/elements.js';
+import type { PlannedModel } from '../../plan/plan.js';
 import { allocate } from '../element-types.js';
 import type { Engine, ModelBatch, Tensor } from '../engine.js';
 import { floatAbove, floatBelow } from './column-function.js';
@@ -34,15 +33,35 @@ export function differenceOn(batch: ModelBatch, trees: Engine, runtime: Engine):
   return undefined;
 }
 
-/** As {@link differenceOn}, for rows of which ONNX Runtime need not be able to score any: then nothing differs. */
-export function differenceOnMadeUp(batch: ModelBatch, trees: Engine, runtime: Engine): string | undefined {
-  try {
-    runtime.run(batch);
-  } catch {
-    return undefined;
+/** How a model is fed. */
+type Shape = Pick<PlannedModel, 'inputs' | 'fixedBatch'>;
+
+/**
+ * As {@link differenceOn}, on {@link madeUpRows}. ONNX Runtime need not be able to score them: where it fails on NaN and
+ * infinities they are left out, and where it fails even then, as it may on values that no data has, nothing differs.
+ */
+export function differenceOnMadeUp(
+  trees: TreesModel,
+  runtime: Engine,
+  shape: Shape,
+  like: ModelBatch,
+): string | undefined {
+  for (const isFinite of [false, true]) {
+    const batch = madeUpRows(trees, shape, like, isFinite);
+    if (!canScore(runtime, batch)) continue;
+    const difference = differenceOn(batch, trees, runtime);
+    return difference === undefined ? undefined : `${difference}, which are made up`;
   }
-  const difference = differenceOn(batch, trees, runtime);
-  return difference === undefined ? undefined : `${difference}, which are made up`;
+  return undefined;
+}
+
+function canScore(engine: Engine, batch: ModelBatch): boolean {
+  try {
+    engine.run(batch);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function differenceOf(found: Tensor, expected: Tensor): string | undefined {
@@ -74,15 +93,16 @@ function inWords({ type, dims }: Tensor): string {
  * Not random: the same model gets the same rows.
  *
  * @param like a batch of rows as the inputs are planned
+ * @param isFinite leaves NaN and infinities out
  */
 export function madeUpRows(
   trees: TreesModel,
-  inputs: readonly PlannedInput[],
+  { inputs, fixedBatch }: Shape,
   like: ModelBatch,
-  fixedBatch: boolean,
+  isFinite = false,
 ): ModelBatch {
   const rows = fixedBatch ? like.paddedRows : MADE_UP_ROWS;
-  const candidates = candidatesOf(trees);
+  const candidates = candidatesOf(trees, isFinite);
   let state = 1;
   /** A number in [0, limit): the generator of Park and Miller, whose products a double holds exactly. */
   const next = (limit: number): number => {
@@ -106,7 +126,7 @@ export function madeUpRows(
 }
 
 /** What a column could hold so that a mistake shows, by column and input. */
-function candidatesOf({ graph }: TreesModel): ReadonlyMap<string, readonly number[]> {
+function candidatesOf({ graph }: TreesModel, isFinite: boolean): ReadonlyMap<string, readonly number[]> {
   const candidates = new Map<string, Set<number>>();
   for (const { ensemble, source } of graph.ensembles) {
     if (source.kind !== 'columns') continue;
@@ -124,7 +144,8 @@ function candidatesOf({ graph }: TreesModel): ReadonlyMap<string, readonly numbe
       values.add(t).add(floatBelow(t, ensemble.precision)).add(floatAbove(t, ensemble.precision));
     }
   }
-  return new Map([...candidates].map(([key, values]) => [key, [...values]]));
+  const wanted = (value: number): boolean => !isFinite || Number.isFinite(value);
+  return new Map([...candidates].map(([key, values]) => [key, [...values].filter(wanted)]));
 }
 
 /** Bounds of the integers, as far as a double holds them. */
@@ -145,5 +166,5 @@ function asElement(value: number, type: ElementType): number | bigint | undefine
   const [least, most] = RANGES[type] ?? [NaN, NaN];
   const whole = Math.floor(value);
   if (!(whole >= least && whole <= most)) return undefined;
-  return ARRAYS[type as 'int64'] === BigInt64Array || type === 'uint64' ? BigInt(whole) : whole;
+  return type === 'int64' || type === 'uint64' ? BigInt(whole) : whole;
 }

@@ -112,7 +112,6 @@ export class Tracer {
     if (isOnnxMl(node, 'ArrayFeatureExtractor')) return pick(this.#trace(first), this.#constants.get(second));
     if (isOnnxMl(node, 'Scaler')) return scale(this.#trace(first), node);
     if (isOnnxMl(node, 'Imputer')) return impute(this.#trace(first), node);
-    if (isOnnxMl(node, 'Binarizer')) return binarize(this.#trace(first), node);
     for (const operator of ['Add', 'Sub', 'Mul', 'Div'] as const) {
       if (!isOnnx(node, operator)) continue;
       const constant = this.#constants.get(second);
@@ -265,13 +264,6 @@ function impute(matrix: Matrix, node: NodeProto): Matrix {
     const imputed = Math.fround(value);
     return { apply: (x) => (Number.isNaN(x) ? imputed : x), rises: true };
   });
-}
-
-/** 1 above the threshold, else 0, also for NaN. (https://onnx.ai/onnx/operators/onnx_aionnxml_Binarizer.html) */
-function binarize(matrix: Matrix, node: NodeProto): Matrix {
-  if (matrix.type !== 'float32') throw new NotFoldable(`Binarizer is given ${matrix.type}`);
-  const threshold = Math.fround(attributeOf(node, 'threshold')?.f ?? 0);
-  return withStep(matrix, 'float32', () => ({ apply: (x) => (x > threshold ? 1 : 0), rises: true }));
 }
 
 function arithmetic(

@@ -149,7 +149,11 @@ export function widthFault(model: Model, inputs: readonly PlannedInput[]): strin
 }
 
 /** A batch of neutral rows as a plan fills the inputs; undefined where it would be very large. */
-export function neutralBatch({ inputs, batchSize, fixedBatch }: PlannedModel): ModelBatch | undefined {
+export function neutralBatch({
+  inputs,
+  batchSize,
+  fixedBatch,
+}: Pick<PlannedModel, 'inputs' | 'batchSize' | 'fixedBatch'>): ModelBatch | undefined {
   const rows = fixedBatch ? batchSize : PROBE_ROWS[0];
   const feeds = plannedFeeds(inputs, rows);
   return feeds === undefined ? undefined : { rows, paddedRows: rows, feeds };

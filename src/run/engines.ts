@@ -24,6 +24,12 @@ const SAVED_S = 40e-9;
 const OPENING_S = 0.15;
 const READING_S = 5e-6;
 
+/**
+ * Trees of each of several ensembles at least: of isolation forests and of forests for several labels each tree is an ensemble
+ * of its own, and what puts them together takes longer than the trees.
+ */
+const TREES_OF_ENSEMBLES = 4;
+
 /** Rows of the data that the engines are compared on. */
 const COMPARED_ROWS = 1024;
 
@@ -98,6 +104,11 @@ function reasonAgainst({ signature }: PlannedModel, wanted: EngineChoice, rows: 
   if (wanted === 'onnxruntime') return '';
   if (wanted === 'trees') return undefined;
   if (signature.trees === 0) return '';
+  const ensembles = Object.entries(signature.operators)
+    .filter(([name]) => name.startsWith('ai.onnx.ml.TreeEnsemble'))
+    .reduce((sum, [, count]) => sum + count, 0);
+  if (ensembles > 1 && signature.trees < ensembles * TREES_OF_ENSEMBLES)
+    return `${counted(ensembles, 'ensemble')} of ${counted(signature.trees, 'tree')} in all are too small for the trees engine to pay`;
   const saved = rows * signature.trees * SAVED_S;
   return saved < OPENING_S + signature.parameters * READING_S
     ? `${counted(rows, 'row')} and ${counted(signature.trees, 'tree')} are too few for the trees engine to pay`

@@ -27,7 +27,7 @@ let written = 0;
 interface Engines {
   readonly trees: TreesModel;
   readonly runtime: Model;
-  release(): Promise<void>;
+  readonly release: () => Promise<void>;
 }
 
 async function open(graph: GraphSpec, outputs = graph.outputs.map(({ name }) => name)): Promise<Engines> {

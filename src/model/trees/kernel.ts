@@ -8,6 +8,7 @@ export interface Kernel {
   compact32(...pass: DeepPass): void;
   large32(...pass: DeepPass): void;
   large64(...pass: DeepPass): void;
+  logistic(sums: number, base: number, count: number, out: number): void;
 }
 
 type WidePass = [

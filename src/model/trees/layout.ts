@@ -52,6 +52,8 @@ export interface Layout {
   readonly scores: number;
   /** Leaves of a block. */
   readonly leaves: number;
+  /** Two probabilities for each row of a block. */
+  readonly pairs: number;
 }
 
 /**
@@ -67,11 +69,12 @@ export function layOut(ensemble: Ensemble, maxRows: number): Layout {
   for (const feature of featuresOf(trees)) columns.set(feature, heap.take(rows * elementBytes));
   const scores = heap.take(rows * ensemble.targets * elementBytes);
   const leaves = heap.take(BLOCK * 4);
+  const pairs = heap.take(BLOCK * 2 * 4);
   const context: Context = { ensemble, heap, columns, elementBytes };
   const wide = asWide(trees);
   const chunks =
     wide === undefined ? layOutDeep(context, trees) : chunksOf(wide).map((each) => layOutWide(context, each));
-  return { memory: heap.memory, chunks, columns, scores, leaves };
+  return { memory: heap.memory, chunks, columns, scores, leaves, pairs };
 }
 
 interface Context {

@@ -333,6 +333,9 @@ function readTreeEnsemble(attributes: Attributes): WithoutPrecision {
   const postTransform = TRANSFORMS_5[attributes.int('post_transform', 0)];
   if (aggregate === undefined || postTransform === undefined)
     throw new UnsupportedEnsemble('aggregates or transforms in a way that is not known');
+  // Its own numbers for these two are the other way round: scores would not be those of either.
+  if (postTransform === 'SOFTMAX' || postTransform === 'LOGISTIC')
+    throw new UnsupportedEnsemble(`has the post transform ${postTransform}, which ONNX Runtime takes for another`);
   return {
     ...builder.finish(),
     roots: Int32Array.from(treeRoots, (root) => child(root, 0)),

@@ -77,6 +77,11 @@ const tensor = (name: string, dataType: OnnxType, values: readonly number[]): At
     }),
   });
 
+/** An attribute that is a tensor of floats. */
+export function floatTensor(name: string, values: readonly number[]): AttributeProto {
+  return tensor(name, OnnxType.FLOAT, values);
+}
+
 interface MadeNode {
   readonly mode: string;
   readonly feature: number;

@@ -96,8 +96,9 @@ class Heap {
   take(bytes: number): number {
     const address = this.#top;
     this.#top = Math.ceil((address + bytes) / 64) * 64;
-    const lacking = this.#top - this.memory.buffer.byteLength;
-    if (lacking > 0) this.memory.grow(Math.ceil(lacking / 65_536));
+    const size = this.memory.buffer.byteLength;
+    // By a half at least: every growth takes the buffer away that there was.
+    if (this.#top > size) this.memory.grow(Math.ceil(Math.max(this.#top - size, size / 2) / 65_536));
     return address;
   }
 

@@ -6,12 +6,11 @@
  * the numbers for which this holds are all up to one, or all from one on: the question can be put to `x` itself.
  */
 
-/** A step: its value in the type that the graph computes it in. */
-export interface Step {
-  readonly apply: (x: number) => number;
-  /** Whether it never falls where its argument rises; if not, it never rises. NaN and infinities aside. */
-  readonly rises: boolean;
-}
+/**
+ * A step: a function that never falls where its argument rises, or never rises, NaN aside. Its value is rounded to the type
+ * that the graph computes it in.
+ */
+export type Step = (x: number) => number;
 
 /** A column of a graph's input, and the steps from there to what trees compare. */
 export interface TracedColumn {
@@ -24,12 +23,7 @@ export interface TracedColumn {
 
 /** The value after all steps. */
 export function applySteps(steps: readonly Step[], x: number): number {
-  return steps.reduce((value, { apply }) => apply(value), x);
-}
-
-/** Whether the steps as a whole never fall. */
-export function stepsRise(steps: readonly Step[]): boolean {
-  return steps.filter(({ rises }) => !rises).length % 2 === 0;
+  return steps.reduce((value, step) => step(value), x);
 }
 
 /**

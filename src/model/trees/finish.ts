@@ -3,6 +3,7 @@
  * specification leaves much of it open, above all for two classes; this is how ONNX Runtime does it, in float32 where it does.
  */
 import { MODE, UnsupportedEnsemble, type Ensemble, type PostTransform } from './ensemble.js';
+import { BLOCK } from './layout.js';
 
 /**
  * Scores of the rows of a batch before and after: `sums` by target, `scores` row-major. A sum that no tree has added to is
@@ -14,25 +15,21 @@ export interface Finisher {
   /**
    * Finishes rows.
    *
-   * @param sums of target t at `t * stride`
+   * @param sums of a block: {@link BLOCK} for each target
    * @param scores where they go, `width` for each row, the first row at `at`
    * @param winners by row: position of the label; only classifiers write it
    */
-  finish(
-    sums: Float32Array | Float64Array,
-    stride: number,
-    rows: number,
-    scores: Float32Array,
-    winners: Int32Array,
-    at: number,
-  ): void;
+  finish(sums: Float32Array | Float64Array, rows: number, scores: Float32Array, winners: Int32Array, at: number): void;
 }
 
 /** How the scores of an ensemble are finished; {@link checkFinish} has passed it. */
-export function finisherOf(ensemble: Ensemble): Finisher {
+export function finisherOf(ensemble: Ensemble, blockLogistic: BlockLogistic): Finisher {
   if (ensemble.labels === undefined) return new Regression(ensemble);
-  return hasOneScore(ensemble) ? new OneScore(ensemble) : new ManyClasses(ensemble);
+  return hasOneScore(ensemble) ? new OneScore(ensemble, blockLogistic) : new ManyClasses(ensemble);
 }
+
+/** The kernel's way to {@link logistic}: `[1 - p, p]` for each of a block's sums, in memory that is used again. */
+export type BlockLogistic = (sums: Float32Array, base: number) => Float32Array;
 
 const hasOneScore = ({ targets, weightTarget }: Ensemble): boolean => targets === 2 && new Set(weightTarget).size === 1;
 
@@ -148,7 +145,6 @@ class Regression implements Finisher {
 
   finish(
     sums: Float32Array | Float64Array,
-    stride: number,
     rows: number,
     scores: Float32Array,
     _winners: Int32Array,
@@ -160,7 +156,7 @@ class Regression implements Finisher {
     const row = this.#row;
     for (let i = 0; i < rows; i += 1) {
       for (let t = 0; t < targets; t += 1) {
-        const sum = sums[t * stride + i]!;
+        const sum = sums[t * BLOCK + i]!;
         // Where there is no least or greatest weight, nothing is added to the base value; -0 is a sum of nothing.
         row[t] = round((Number.isNaN(sum) ? 0 : round(sum / divisor)) + (base[t] ?? 0));
       }
@@ -175,45 +171,38 @@ class Regression implements Finisher {
 class OneScore implements Finisher {
   readonly width = 2;
   readonly #base: number;
-  readonly #allPositive: boolean;
+  readonly #isProbability: boolean;
   readonly #ensemble: Ensemble;
+  readonly #logistic: BlockLogistic;
 
-  constructor(ensemble: Ensemble) {
+  constructor(ensemble: Ensemble, blockLogistic: BlockLogistic) {
     const { base, weight } = ensemble;
     this.#ensemble = ensemble;
     this.#base = base[0] ?? 0;
-    this.#allPositive = weight.every((each) => !(each < 0));
+    this.#isProbability = weight.every((each) => !(each < 0));
+    this.#logistic = blockLogistic;
   }
 
-  finish(
-    sums: Float32Array | Float64Array,
-    _stride: number,
-    rows: number,
-    scores: Float32Array,
-    winners: Int32Array,
-    at: number,
-  ): void {
+  finish(sums: Float32Array | Float64Array, rows: number, scores: Float32Array, winners: Int32Array, at: number): void {
     const { precision, postTransform } = this.#ensemble;
     const base = this.#base;
+    const isProbability = this.#isProbability;
     const round = precision === 'float32' ? fround : (x: number): number => x;
-    const isLogistic = postTransform === 'LOGISTIC';
-    const isProbability = this.#allPositive;
-    for (let i = 0; i < rows; i += 1) {
-      const score = round(sums[i]! + base);
-      const out = (at + i) * 2;
-      if (isProbability) {
-        winners[at + i] = score > 0.5 ? 1 : 0;
-        scores[out] = round(1 - score);
-        scores[out + 1] = score;
-        continue;
+    const threshold = isProbability ? 0.5 : 0;
+    for (let i = 0; i < rows; i += 1) winners[at + i] = round(sums[i]! + base) > threshold ? 1 : 0;
+    if (isProbability || postTransform !== 'LOGISTIC') {
+      for (let i = 0; i < rows; i += 1) {
+        const score = round(sums[i]! + base);
+        scores[(at + i) * 2] = isProbability ? round(1 - score) : -score;
+        scores[(at + i) * 2 + 1] = score;
       }
-      winners[at + i] = score > 0 ? 1 : 0;
-      if (isLogistic) {
-        scores[out] = logistic(fround(-score));
-        scores[out + 1] = logistic(fround(score));
-      } else {
-        scores[out] = -score;
-        scores[out + 1] = score;
+    } else if (sums instanceof Float32Array) {
+      scores.set(this.#logistic(sums, base).subarray(0, rows * 2), at * 2);
+    } else {
+      for (let i = 0; i < rows; i += 1) {
+        const score = sums[i]! + base;
+        scores[(at + i) * 2] = logistic(fround(-score));
+        scores[(at + i) * 2 + 1] = logistic(fround(score));
       }
     }
   }
@@ -231,14 +220,7 @@ class ManyClasses implements Finisher {
     this.#row = ensemble.precision === 'float32' ? new Float32Array(this.width) : new Float64Array(this.width);
   }
 
-  finish(
-    sums: Float32Array | Float64Array,
-    stride: number,
-    rows: number,
-    scores: Float32Array,
-    winners: Int32Array,
-    at: number,
-  ): void {
+  finish(sums: Float32Array | Float64Array, rows: number, scores: Float32Array, winners: Int32Array, at: number): void {
     const { targets, base, postTransform } = this.#ensemble;
     const row = this.#row;
     const hasBase = base.length > 0;
@@ -246,7 +228,7 @@ class ManyClasses implements Finisher {
       let winner = -1;
       let most = 0;
       for (let t = 0; t < targets; t += 1) {
-        const sum = sums[t * stride + i]!;
+        const sum = sums[t * BLOCK + i]!;
         row[t] = hasBase ? sum + base[t]! : sum;
         // A class that no tree has given a weight to cannot win.
         if ((hasBase || !Object.is(sum, -0)) && (winner === -1 || row[t]! > most)) {

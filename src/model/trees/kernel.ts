@@ -3,11 +3,12 @@ import { readFileSync } from 'node:fs';
 
 /** What the kernel exports; arguments are addresses and counts. */
 export interface Kernel {
-  wide32(...pass: WidePass): void;
-  wide64(...pass: WidePass): void;
-  compact32(...pass: DeepPass): void;
-  large32(...pass: DeepPass): void;
-  large64(...pass: DeepPass): void;
+  readonly wide32: (...pass: WidePass) => void;
+  readonly wide64: (...pass: WidePass) => void;
+  readonly compact32: (...pass: DeepPass) => void;
+  readonly large32: (...pass: DeepPass) => void;
+  readonly large64: (...pass: DeepPass) => void;
+  readonly logistic: (sums: number, base: number, count: number, out: number) => void;
 }
 
 type WidePass = [

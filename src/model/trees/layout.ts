@@ -25,11 +25,13 @@ const TREE = 20;
 const WEIGHTS = 8;
 const WIDE_NODE = 8;
 
-/** Time of the two ways, in their own unit: a wide node, and a step down a deep tree, each for one row. */
-const WIDE_NODE_COST = 1;
-const DEEP_STEP_COST = 16;
-/** A search for the rank of one value, and a step on a deep tree's way. */
-const RANK_COST = 90;
+/**
+ * What a row costs, in trillionths of a second (measured on one core of an AMD EPYC; only their ratios count): a node of a
+ * wide tree, a step down a deep one, and the rank of one value.
+ */
+const WIDE_NODE_COST = 18;
+const DEEP_STEP_COST = 820;
+const RANK_COST = 1800;
 
 /** Trees that the kernel takes in one call. */
 export interface Chunk {
@@ -52,6 +54,8 @@ export interface Layout {
   readonly scores: number;
   /** Leaves of a block. */
   readonly leaves: number;
+  /** Two probabilities for each row of a block. */
+  readonly pairs: number;
 }
 
 /**
@@ -67,11 +71,12 @@ export function layOut(ensemble: Ensemble, maxRows: number): Layout {
   for (const feature of featuresOf(trees)) columns.set(feature, heap.take(rows * elementBytes));
   const scores = heap.take(rows * ensemble.targets * elementBytes);
   const leaves = heap.take(BLOCK * 4);
+  const pairs = heap.take(BLOCK * 2 * 4);
   const context: Context = { ensemble, heap, columns, elementBytes };
-  const wide = asWide(trees);
-  const chunks =
-    wide === undefined ? layOutDeep(context, trees) : chunksOf(wide).map((each) => layOutWide(context, each));
-  return { memory: heap.memory, chunks, columns, scores, leaves };
+  const chunks = runsOf(trees).flatMap((run) =>
+    'wide' in run ? chunksOf(run.wide).map((each) => layOutWide(context, each)) : layOutDeep(context, run.deep),
+  );
+  return { memory: heap.memory, chunks, columns, scores, leaves, pairs };
 }
 
 interface Context {
@@ -91,8 +96,9 @@ class Heap {
   take(bytes: number): number {
     const address = this.#top;
     this.#top = Math.ceil((address + bytes) / 64) * 64;
-    const lacking = this.#top - this.memory.buffer.byteLength;
-    if (lacking > 0) this.memory.grow(Math.ceil(lacking / 65_536));
+    const size = this.memory.buffer.byteLength;
+    // By a half at least: every growth takes the buffer away that there was.
+    if (this.#top > size) this.memory.grow(Math.ceil(Math.max(this.#top - size, size / 2) / 65_536));
     return address;
   }
 
@@ -137,20 +143,39 @@ interface WideTree {
   readonly leaves: readonly number[];
 }
 
-/** The trees as wide ones, or undefined where they cannot be, or deep ones are faster. */
-function asWide(trees: readonly CanonicalTree[]): readonly WideTree[] | undefined {
-  const wide: WideTree[] = [];
-  let wideCost = 0;
-  let deepCost = 0;
-  for (const tree of trees) {
-    const unfolded = unfold(tree);
-    if (unfolded === undefined) return undefined;
-    wide.push(unfolded);
-    wideCost += unfolded.nodes.length * WIDE_NODE_COST;
-    deepCost += stepsDown(tree.root) * DEEP_STEP_COST;
+/** Trees that follow one another and are scored in the same way. */
+type Run = { readonly wide: WideTree[] } | { readonly deep: CanonicalTree[] };
+
+/**
+ * Decides on the way for each tree. The order of trees is kept, as sums depend on it; so a few wide trees between deep ones are
+ * deep as well where making ranks for them would cost more than they save.
+ */
+function runsOf(trees: readonly CanonicalTree[]): Run[] {
+  const ways = trees.map((tree) => {
+    const wide = unfold(tree);
+    const saved = wide === undefined ? -1 : stepsDown(tree.root) * DEEP_STEP_COST - wide.nodes.length * WIDE_NODE_COST;
+    return { tree, wide, saved };
+  });
+  const isWide = ways.map(({ saved }) => saved >= 0);
+  for (let from = 0; from < ways.length;) {
+    let to = from + 1;
+    while (to < ways.length && isWide[to] === isWide[from]) to += 1;
+    const run = ways.slice(from, to);
+    const ranks =
+      RANK_COST * new Set(run.flatMap(({ wide }) => wide?.nodes.map(({ node }) => node.feature) ?? [])).size;
+    if (isWide[from] === true && run.reduce((sum, { saved }) => sum + saved, 0) < ranks) isWide.fill(false, from, to);
+    from = to;
   }
-  for (const { thresholds } of chunksOf(wide)) wideCost += thresholds.size * RANK_COST;
-  return wideCost <= deepCost ? wide : undefined;
+  const runs: Run[] = [];
+  ways.forEach(({ tree, wide }, i) => {
+    const last = runs.at(-1);
+    if (isWide[i] === true && wide !== undefined) {
+      if (last !== undefined && 'wide' in last) last.wide.push(wide);
+      else runs.push({ wide: [wide] });
+    } else if (last !== undefined && 'deep' in last) last.deep.push(tree);
+    else runs.push({ deep: [tree] });
+  });
+  return runs;
 }
 
 /** Steps that all but a few rows arrive after, for which the kernel waits: the mean depth of leaves and a few more. */
@@ -335,8 +360,8 @@ function depthOf(root: CanonicalNode): number {
   return depths.get(root)!;
 }
 
-/** Deep trees: all of them are one chunk, but for a column that gives leaves something to compare. */
-function layOutDeep(context: Context, trees: readonly CanonicalTree[]): Chunk[] {
+/** Deep trees are one chunk. Its block has a column more than they ask for, which gives leaves something to compare. */
+function layOutDeep(context: Context, trees: readonly CanonicalTree[]): Chunk {
   const { heap, columns, elementBytes } = context;
   const paired = trees.map(pairUp);
   const used = new Set<number>();
@@ -383,16 +408,14 @@ function layOutDeep(context: Context, trees: readonly CanonicalTree[]): Chunk[] 
     });
     return { nodes: at, count: depthOf(root), leaves: numbers, weights: layOutWeights(context, leaves) };
   });
-  return [
-    {
-      kind: isCompact ? 'compact' : 'large',
-      columns: records,
-      columnCount: features.length,
-      block,
-      trees: layOutTrees(context, treeRecords),
-      treeCount: trees.length,
-    },
-  ];
+  return {
+    kind: isCompact ? 'compact' : 'large',
+    columns: records,
+    columnCount: features.length,
+    block,
+    trees: layOutTrees(context, treeRecords),
+    treeCount: trees.length,
+  };
 }
 
 /* ---- Both ---- */

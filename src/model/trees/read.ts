@@ -18,15 +18,6 @@ import {
 } from './ensemble.js';
 import { checkFinish } from './finish.js';
 
-const MODES: Readonly<Record<string, Mode>> = {
-  LEAF: MODE.leaf,
-  BRANCH_LEQ: MODE.leq,
-  BRANCH_LT: MODE.lt,
-  BRANCH_GTE: MODE.gte,
-  BRANCH_GT: MODE.gt,
-  BRANCH_EQ: MODE.eq,
-  BRANCH_NEQ: MODE.neq,
-};
 /** `nodes_modes` of `TreeEnsemble`. */
 const MODES_5: readonly Mode[] = [MODE.leq, MODE.lt, MODE.gte, MODE.gt, MODE.eq, MODE.neq];
 const MEMBER_5 = 6;
@@ -80,7 +71,11 @@ class Attributes {
   }
 
   texts(name: string): readonly string[] {
-    return (this.#byName.get(name)?.strings ?? []).map((bytes) => Buffer.from(bytes).toString('utf8'));
+    return this.bytes(name).map((bytes) => Buffer.from(bytes).toString('utf8'));
+  }
+
+  bytes(name: string): readonly Uint8Array[] {
+    return this.#byName.get(name)?.strings ?? [];
   }
 
   text(name: string, otherwise: string): string {
@@ -121,68 +116,46 @@ function aligned(bytes: Uint8Array): ArrayBuffer {
   return bytes.slice().buffer;
 }
 
-/** Collects nodes one by one. */
-class NodesBuilder {
-  readonly mode: number[] = [];
-  readonly feature: number[] = [];
-  readonly threshold: number[] = [];
-  readonly missingTrue: number[] = [];
-  readonly trueChild: number[] = [];
-  readonly falseChild: number[] = [];
-  /** By node. */
-  readonly weights: (readonly (readonly [target: number, weight: number])[])[] = [];
-
-  /** @returns the node's position; its children are set afterwards. */
-  inner(mode: Mode, feature: number, threshold: number, missingTrue: number): number {
-    return this.#push(mode, feature, threshold, missingTrue, []);
+/** The mode that a name stands for: files have a name for every node, so they are told apart by their bytes. */
+function modeOf(name: Uint8Array): Mode {
+  if (name.length === 4) return MODE.leaf;
+  // Behind `BRANCH_`.
+  switch (String.fromCharCode(name[7]!, name[8]!, name[9] ?? 32)) {
+    case 'LEQ':
+      return MODE.leq;
+    case 'LT ':
+      return MODE.lt;
+    case 'GTE':
+      return MODE.gte;
+    case 'GT ':
+      return MODE.gt;
+    case 'EQ ':
+      return MODE.eq;
+    case 'NEQ':
+      return MODE.neq;
+    default:
+      throw new UnsupportedEnsemble(`has nodes of mode ${Buffer.from(name).toString('utf8')}`);
   }
+}
 
-  leaf(weights: readonly (readonly [target: number, weight: number])[]): number {
-    return this.#push(MODE.leaf, 0, 0, 0, weights);
-  }
+/** Nodes to be filled in. */
+function emptyNodes(count: number): TreeNodes {
+  return {
+    mode: new Uint8Array(count),
+    feature: new Int32Array(count),
+    threshold: new Float64Array(count),
+    missingTrue: new Uint8Array(count),
+    trueChild: new Int32Array(count).fill(-1),
+    falseChild: new Int32Array(count).fill(-1),
+    firstWeight: new Int32Array(count + 1),
+  };
+}
 
-  lead(node: number, trueChild: number, falseChild: number): void {
-    this.trueChild[node] = trueChild;
-    this.falseChild[node] = falseChild;
-  }
-
-  #push(
-    mode: Mode,
-    feature: number,
-    threshold: number,
-    missingTrue: number,
-    weights: readonly (readonly [target: number, weight: number])[],
-  ): number {
-    this.mode.push(mode);
-    this.feature.push(feature);
-    this.threshold.push(threshold);
-    this.missingTrue.push(missingTrue);
-    this.trueChild.push(-1);
-    this.falseChild.push(-1);
-    this.weights.push(weights);
-    return this.mode.length - 1;
-  }
-
-  finish(): Pick<Ensemble, 'nodes' | 'weightTarget' | 'weight' | 'width'> {
-    const firstWeight = new Int32Array(this.mode.length + 1);
-    for (const [node, weights] of this.weights.entries()) firstWeight[node + 1] = firstWeight[node]! + weights.length;
-    const weights = this.weights.flat();
-    const nodes: TreeNodes = {
-      mode: Uint8Array.from(this.mode),
-      feature: Int32Array.from(this.feature),
-      threshold: Float64Array.from(this.threshold),
-      missingTrue: Uint8Array.from(this.missingTrue),
-      trueChild: Int32Array.from(this.trueChild),
-      falseChild: Int32Array.from(this.falseChild),
-      firstWeight,
-    };
-    return {
-      nodes,
-      weightTarget: Int32Array.from(weights, ([target]) => target),
-      weight: Float64Array.from(weights, ([, weight]) => weight),
-      width: this.feature.reduce((most, feature) => Math.max(most, feature + 1), 0),
-    };
-  }
+function widthOf({ feature, mode }: TreeNodes): number {
+  let width = 0;
+  for (let node = 0; node < feature.length; node += 1)
+    if (mode[node] !== MODE.leaf && feature[node]! >= width) width = feature[node]! + 1;
+  return width;
 }
 
 /** Names a node of a tree in one number; both are far below 2^26 in any file that fits into memory. */
@@ -191,10 +164,9 @@ const nodeKey = (tree: number, node: number): number => tree * 2 ** 26 + node;
 /** `TreeEnsembleClassifier` and `TreeEnsembleRegressor`: nodes and weights in lists side by side. */
 function readOlder(attributes: Attributes, operator: string): WithoutPrecision {
   const isClassifier = operator === 'TreeEnsembleClassifier';
-  const prefix = isClassifier ? 'class' : 'target';
   const trees = attributes.ints('nodes_treeids');
   const ids = attributes.ints('nodes_nodeids');
-  const modes = attributes.texts('nodes_modes');
+  const modes = attributes.bytes('nodes_modes');
   const features = attributes.ints('nodes_featureids');
   const values = attributes.numbers('nodes_values');
   const missing = attributes.ints('nodes_missing_value_tracks_true');
@@ -203,46 +175,32 @@ function readOlder(attributes: Attributes, operator: string): WithoutPrecision {
   for (const list of [ids, modes, features, values, trueIds, falseIds])
     if (list.length !== trees.length) throw new UnsupportedEnsemble('has lists of nodes that differ in length');
 
-  const weightsOf = new Map<number, [target: number, weight: number][]>();
-  const weightTrees = attributes.ints(`${prefix}_treeids`);
-  const weightNodes = attributes.ints(`${prefix}_nodeids`);
-  const targetIds = attributes.ints(`${prefix}_ids`);
-  const weights = attributes.numbers(`${prefix}_weights`);
-  for (const list of [weightNodes, targetIds, weights])
-    if (list.length !== weightTrees.length) throw new UnsupportedEnsemble('has lists of weights that differ in length');
-  weightTrees.forEach((tree, i) => {
-    const key = nodeKey(tree, weightNodes[i]!);
-    const others = weightsOf.get(key);
-    const weight: [number, number] = [targetIds[i]!, weights[i]!];
-    if (others === undefined) weightsOf.set(key, [weight]);
-    else others.push(weight);
-  });
-
-  const builder = new NodesBuilder();
+  const count = trees.length;
+  const nodes = emptyNodes(count);
   const positions = new Map<number, number>();
   const roots: number[] = [];
-  trees.forEach((tree, i) => {
-    const key = nodeKey(tree, ids[i]!);
-    const mode = MODES[modes[i]!];
-    if (mode === undefined) throw new UnsupportedEnsemble(`has nodes of mode ${modes[i]!}`);
-    if (positions.has(key)) throw new UnsupportedEnsemble(`has node ${ids[i]!} of tree ${tree} twice`);
+  for (let i = 0; i < count; i += 1) {
+    const key = nodeKey(trees[i]!, ids[i]!);
+    if (positions.has(key)) throw new UnsupportedEnsemble(`has node ${ids[i]!} of tree ${trees[i]!} twice`);
+    positions.set(key, i);
     // A tree's first node is its root, whatever its number (so in ONNX Runtime).
-    if (i === 0 || trees[i - 1] !== tree) roots.push(i);
-    positions.set(
-      key,
-      mode === MODE.leaf
-        ? builder.leaf(weightsOf.get(key) ?? [])
-        : builder.inner(mode, features[i]!, values[i]!, missing[i] === 1 ? 1 : 0),
-    );
-  });
-  trees.forEach((tree, i) => {
-    if (builder.mode[i] === MODE.leaf) return;
-    const trueChild = positions.get(nodeKey(tree, trueIds[i]!));
-    const falseChild = positions.get(nodeKey(tree, falseIds[i]!));
+    if (i === 0 || trees[i - 1] !== trees[i]) roots.push(i);
+    const mode = modeOf(modes[i]!);
+    nodes.mode[i] = mode;
+    if (mode === MODE.leaf) continue;
+    nodes.feature[i] = features[i]!;
+    nodes.threshold[i] = values[i]!;
+    nodes.missingTrue[i] = missing[i] === 1 ? 1 : 0;
+  }
+  for (let i = 0; i < count; i += 1) {
+    if (nodes.mode[i] === MODE.leaf) continue;
+    const trueChild = positions.get(nodeKey(trees[i]!, trueIds[i]!));
+    const falseChild = positions.get(nodeKey(trees[i]!, falseIds[i]!));
     if (trueChild === undefined || falseChild === undefined)
-      throw new UnsupportedEnsemble(`has a node without children: ${ids[i]!} of tree ${tree}`);
-    builder.lead(i, trueChild, falseChild);
-  });
+      throw new UnsupportedEnsemble(`has a node without children: ${ids[i]!} of tree ${trees[i]!}`);
+    nodes.trueChild[i] = trueChild;
+    nodes.falseChild[i] = falseChild;
+  }
 
   const labels = isClassifier ? labelsOf(attributes) : undefined;
   const aggregate = isClassifier ? 'SUM' : attributes.text('aggregate_function', 'SUM');
@@ -250,7 +208,9 @@ function readOlder(attributes: Attributes, operator: string): WithoutPrecision {
   if (!AGGREGATES.has(aggregate)) throw new UnsupportedEnsemble(`aggregates by ${aggregate}`);
   if (!TRANSFORMS.has(postTransform)) throw new UnsupportedEnsemble(`has the post transform ${postTransform}`);
   return {
-    ...builder.finish(),
+    nodes,
+    ...readWeights(attributes, isClassifier ? 'class' : 'target', nodes, positions),
+    width: widthOf(nodes),
     roots: Int32Array.from(roots),
     targets: labels?.values.length ?? attributes.int('n_targets', 0),
     base: Float64Array.from(attributes.numbers('base_values')),
@@ -258,6 +218,39 @@ function readOlder(attributes: Attributes, operator: string): WithoutPrecision {
     postTransform: postTransform as PostTransform,
     ...(labels === undefined ? {} : { labels }),
   };
+}
+
+/** The weights by leaf, in the order of the file; those of inner nodes, which old exporters write, are left out. */
+function readWeights(
+  attributes: Attributes,
+  prefix: string,
+  { mode, firstWeight }: TreeNodes,
+  positions: ReadonlyMap<number, number>,
+): Pick<Ensemble, 'weightTarget' | 'weight'> {
+  const trees = attributes.ints(`${prefix}_treeids`);
+  const ids = attributes.ints(`${prefix}_nodeids`);
+  const targets = attributes.ints(`${prefix}_ids`);
+  const weights = attributes.numbers(`${prefix}_weights`);
+  for (const list of [ids, targets, weights])
+    if (list.length !== trees.length) throw new UnsupportedEnsemble('has lists of weights that differ in length');
+  const nodes = Int32Array.from(trees, (tree, i) => {
+    const node = positions.get(nodeKey(tree, ids[i]!)) ?? -1;
+    return node >= 0 && mode[node] === MODE.leaf ? node : -1;
+  });
+  for (const node of nodes) if (node >= 0) firstWeight[node + 1]! += 1;
+  for (let node = 0; node < mode.length; node += 1) firstWeight[node + 1]! += firstWeight[node]!;
+  const next = firstWeight.slice();
+  const weightTarget = new Int32Array(firstWeight[mode.length]!);
+  const weight = new Float64Array(weightTarget.length);
+  for (let i = 0; i < nodes.length; i += 1) {
+    const node = nodes[i]!;
+    if (node < 0) continue;
+    const at = next[node]!;
+    next[node] = at + 1;
+    weightTarget[at] = targets[i]!;
+    weight[at] = weights[i]!;
+  }
+  return { weightTarget, weight };
 }
 
 function labelsOf(attributes: Attributes): Labels {
@@ -293,42 +286,58 @@ function readTreeEnsemble(attributes: Attributes): WithoutPrecision {
   }
   let next = 0;
 
-  const builder = new NodesBuilder();
-  const leaves = leafTargets.map((target, i) => builder.leaf([[target, leafWeights[i]!]]));
-  /** By node: what is asked first. */
-  const first: number[] = [];
-  /** By node: all that was made of it. */
-  const made = modes.map((code, node) => {
-    const missingTrue = missing[node] === 1 ? 1 : 0;
-    const feature = features[node]!;
+  /** By node: what it asks, one question after the other. */
+  const asked = modes.map((code, node): readonly (readonly [Mode, number])[] => {
     const mode = MODES_5[code];
-    const asked: readonly (readonly [Mode, number])[] =
+    const questions: readonly (readonly [Mode, number])[] =
       code === MEMBER_5
         ? (members[next++] ?? []).map((value) => [MODE.eq, value] as const)
         : mode === undefined
           ? []
           : [[mode, splits[node]!]];
-    if (asked.length === 0) throw new UnsupportedEnsemble(`has a node of mode ${code} that asks nothing`);
-    const chain = asked.map(([each, value]) => builder.inner(each, feature, value, missingTrue));
-    first.push(chain[0]!);
-    return chain;
+    if (questions.length === 0) throw new UnsupportedEnsemble(`has a node of mode ${code} that asks nothing`);
+    return questions;
   });
+  // Leaves first, then the questions.
+  const firstOf: number[] = [];
+  let count = leafTargets.length;
+  for (const questions of asked) {
+    firstOf.push(count);
+    count += questions.length;
+  }
+  const nodes = emptyNodes(count);
+  nodes.firstWeight.forEach((_, node) => (nodes.firstWeight[node] = Math.min(node, leafTargets.length)));
   const child = (id: number, isLeaf: number): number => {
-    const position = isLeaf === 0 ? first[id] : leaves[id];
-    if (position === undefined) throw new UnsupportedEnsemble(`has a node that leads to ${id}, which is not there`);
+    const position = isLeaf === 0 ? firstOf[id] : id;
+    if (position === undefined || position < 0 || (isLeaf !== 0 && id >= leafTargets.length))
+      throw new UnsupportedEnsemble(`has a node that leads to ${id}, which is not there`);
     return position;
   };
-  made.forEach((chain, node) => {
+  asked.forEach((questions, node) => {
     const trueChild = child(trueIds[node]!, trueLeafs[node]!);
     const falseChild = child(falseIds[node]!, falseLeafs[node]!);
-    chain.forEach((position, i) => builder.lead(position, trueChild, chain[i + 1] ?? falseChild));
+    questions.forEach(([mode, threshold], i) => {
+      const at = firstOf[node]! + i;
+      nodes.mode[at] = mode;
+      nodes.feature[at] = features[node]!;
+      nodes.threshold[at] = threshold;
+      nodes.missingTrue[at] = missing[node] === 1 ? 1 : 0;
+      nodes.trueChild[at] = trueChild;
+      nodes.falseChild[at] = i + 1 < questions.length ? at + 1 : falseChild;
+    });
   });
   const aggregate = AGGREGATES_5[attributes.int('aggregate_function', 1)];
   const postTransform = TRANSFORMS_5[attributes.int('post_transform', 0)];
   if (aggregate === undefined || postTransform === undefined)
     throw new UnsupportedEnsemble('aggregates or transforms in a way that is not known');
+  // Its own numbers for these two are the other way round: scores would not be those of either.
+  if (postTransform === 'SOFTMAX' || postTransform === 'LOGISTIC')
+    throw new UnsupportedEnsemble(`has the post transform ${postTransform}, which ONNX Runtime takes for another`);
   return {
-    ...builder.finish(),
+    nodes,
+    weightTarget: Int32Array.from(leafTargets),
+    weight: Float64Array.from(leafWeights),
+    width: widthOf(nodes),
     roots: Int32Array.from(treeRoots, (root) => child(root, 0)),
     targets: attributes.int('n_targets', 0),
     base: new Float64Array(),
@@ -346,12 +355,17 @@ function check(ensemble: Ensemble): void {
     throw new UnsupportedEnsemble('gives weights to targets that it does not have');
   if (!weight.every(Number.isFinite) || !base.every(Number.isFinite))
     throw new UnsupportedEnsemble('has weights that are not finite');
+  /** By target: the last leaf that gave it a weight. */
+  const givenBy = new Int32Array(targets).fill(-1);
   for (let node = 0; node < nodes.mode.length; node += 1) {
     if (nodes.mode[node] === MODE.leaf) {
-      const targetsOf = [...weightTarget.subarray(nodes.firstWeight[node], nodes.firstWeight[node + 1])];
-      if (targetsOf.length === 0) throw new UnsupportedEnsemble('has a leaf without a weight');
-      if (new Set(targetsOf).size < targetsOf.length)
-        throw new UnsupportedEnsemble('has a leaf that gives two weights to one target');
+      const [from, to] = [nodes.firstWeight[node]!, nodes.firstWeight[node + 1]!];
+      if (from === to) throw new UnsupportedEnsemble('has a leaf without a weight');
+      for (let i = from; i < to; i += 1) {
+        const target = weightTarget[i]!;
+        if (givenBy[target] === node) throw new UnsupportedEnsemble('has a leaf that gives two weights to one target');
+        givenBy[target] = node;
+      }
       continue;
     }
     if (Number.isNaN(nodes.threshold[node])) throw new UnsupportedEnsemble('compares with NaN');
@@ -363,6 +377,8 @@ function check(ensemble: Ensemble): void {
 
 /** A file can name any node as a child: one that leads back to itself would never end. */
 function refuseCycles({ mode, trueChild, falseChild }: TreeNodes, roots: Int32Array): void {
+  // Exporters write children behind their parents; then there is nothing to look for.
+  if (mode.every((each, node) => each === MODE.leaf || (trueChild[node]! > node && falseChild[node]! > node))) return;
   /** 1: on the way down to it; 2: all below it is known. */
   const state = new Uint8Array(mode.length);
   for (const root of roots) {

@@ -1,6 +1,6 @@
 /** Scores batches of rows by a tree ensemble, with the kernel. */
 import { finisherOf, type Finisher } from './finish.js';
-import type { Ensemble } from './ensemble.js';
+import type { Ensemble, Labels } from './ensemble.js';
 import { instantiate, type Kernel } from './kernel.js';
 import { BLOCK, layOut, type Layout } from './layout.js';
 
@@ -43,7 +43,11 @@ export class TreeScorer {
     const Numbers = ensemble.precision === 'float32' ? Float32Array : Float64Array;
     this.#layout = layout;
     this.#kernel = instantiate(layout.memory);
-    this.#finisher = finisherOf(ensemble);
+    const pairs = new Float32Array(buffer, layout.pairs, BLOCK * 2);
+    this.#finisher = finisherOf(ensemble, (sums, base) => {
+      this.#kernel.logistic(sums.byteOffset, base, BLOCK, layout.pairs);
+      return pairs;
+    });
     this.#columns = new Map([...layout.columns].map(([feature, at]) => [feature, new Numbers(buffer, at, maxRows)]));
     this.#sums = new Numbers(buffer, layout.scores, rows * ensemble.targets);
     this.#winners = new Int32Array(ensemble.labels === undefined ? 0 : rows);
@@ -80,15 +84,23 @@ export class TreeScorer {
     for (let block = 0; block < blocks; block += 1) {
       const first = block * BLOCK;
       const sums = this.#sums.subarray(first * targets, (first + BLOCK) * targets);
-      this.#finisher.finish(sums, BLOCK, Math.min(BLOCK, rows - first), scores, this.#winners, first);
+      this.#finisher.finish(sums, Math.min(BLOCK, rows - first), scores, this.#winners, first);
     }
-    if (labels === undefined) return { scores };
-    if (labels.type === 'string')
-      return { scores, labels: Array.from({ length: rows }, (_, row) => labels.values[this.#winners[row]!]!) };
-    const values = BigInt64Array.from(labels.values);
-    const won = new BigInt64Array(rows);
-    for (let row = 0; row < rows; row += 1) won[row] = values[this.#winners[row]!]!;
-    return { scores, labels: won };
+    return labels === undefined ? { scores } : { scores, labels: this.#labelsOf(labels, rows) };
+  }
+
+  #labelsOf(labels: Labels, rows: number): BigInt64Array | string[] {
+    const winners = this.#winners;
+    if (labels.type === 'string') return Array.from({ length: rows }, (_, row) => labels.values[winners[row]!]!);
+    // In halves: a bigint would be made for every row.
+    const halves = new Int32Array(BigInt64Array.from(labels.values).buffer);
+    const won = new Int32Array(rows * 2);
+    for (let row = 0; row < rows; row += 1) {
+      const winner = winners[row]! * 2;
+      won[row * 2] = halves[winner]!;
+      won[row * 2 + 1] = halves[winner + 1]!;
+    }
+    return new BigInt64Array(won.buffer);
   }
 
   #pass({ kind, columns, columnCount, block, trees, treeCount }: Layout['chunks'][number], rows: number): void {

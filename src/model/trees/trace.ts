@@ -46,9 +46,9 @@ const INTEGER_BITS: Partial<Record<ElementType, { readonly bits: number; readonl
 };
 
 /** The step of a conversion to float32, which is the first one for inputs of other types. */
-const TO_FLOAT32: Step = { apply: Math.fround, rises: true };
+const TO_FLOAT32: Step = Math.fround;
 /** A conversion to float64: what it is given is one already. */
-const TO_FLOAT64: Step = { apply: (x) => x, rises: true };
+const TO_FLOAT64: Step = (x) => x;
 
 /** Follows values of one graph. */
 export class Tracer {
@@ -79,7 +79,7 @@ export class Tracer {
         throw new NotFoldable(`its width is ${matrix.width}, and the trees read value ${at} of a row`);
       const traced = matrix.column(at);
       const { type } = this.#inputs.get(traced.input)!;
-      const steps = [...stepsFromFloat(traced, type, precision)];
+      const steps = stepsFromFloat(traced, type, precision).filter((step) => step !== TO_FLOAT64);
       // The comparison converts what is of another type to its own.
       if (precision === 'float32' && matrix.type !== 'float32' && steps.length > 0) steps.push(TO_FLOAT32);
       if (!isTotal(steps)) throw new NotFoldable('a step gives NaN for an infinity');
@@ -248,7 +248,7 @@ function scale(matrix: Matrix, node: NodeProto): Matrix {
     if (offset === undefined || factor === undefined) throw new NotFoldable('Scaler has no numbers for a column');
     const [a, b] = [Math.fround(offset), Math.fround(factor)];
     checkFactor(b);
-    return { apply: (x) => Math.fround(Math.fround(x - a) * b), rises: b > 0 };
+    return (x) => Math.fround(Math.fround(x - a) * b);
   });
 }
 
@@ -262,7 +262,7 @@ function impute(matrix: Matrix, node: NodeProto): Matrix {
     const value = perColumn(values, at);
     if (value === undefined) throw new NotFoldable('Imputer has no value for a column');
     const imputed = Math.fround(value);
-    return { apply: (x) => (Number.isNaN(x) ? imputed : x), rises: true };
+    return (x) => (Number.isNaN(x) ? imputed : x);
   });
 }
 
@@ -286,17 +286,15 @@ function arithmetic(
     if (c === undefined || !Number.isFinite(c)) throw new NotFoldable(`${operator} has no number for a column`);
     switch (operator) {
       case 'Add':
-        return { apply: (x) => round(x + c), rises: true };
+        return (x) => round(x + c);
       case 'Sub':
-        return constantFirst
-          ? { apply: (x) => round(c - x), rises: false }
-          : { apply: (x) => round(x - c), rises: true };
+        return constantFirst ? (x) => round(c - x) : (x) => round(x - c);
       case 'Mul':
         checkFactor(c);
-        return { apply: (x) => round(x * c), rises: c > 0 };
+        return (x) => round(x * c);
       case 'Div':
         checkFactor(c);
-        return { apply: (x) => round(x / c), rises: c > 0 };
+        return (x) => round(x / c);
     }
   });
 }

@@ -54,12 +54,36 @@ const factors = (precision: Precision): fc.Arbitrary<number> => constants(precis
 function steps(precision: Precision): fc.Arbitrary<Step[]> {
   const rounded = round[precision];
   const step = fc.oneof(
-    constants(precision).map((c): Step => ({ apply: (x) => rounded(x - c), rises: true })),
-    constants(precision).map((c): Step => ({ apply: (x) => rounded(c - x), rises: false })),
-    factors(precision).map((c): Step => ({ apply: (x) => rounded(x * c), rises: c > 0 })),
-    factors(precision).map((c): Step => ({ apply: (x) => rounded(x / c), rises: c > 0 })),
-    constants(precision).map((c): Step => ({ apply: (x) => (x > c ? 1 : 0), rises: true })),
-    constants(precision).map((c): Step => ({ apply: (x) => (Number.isNaN(x) ? c : x), rises: true })),
+    constants(precision).map(
+      (c): Step =>
+        (x) =>
+          rounded(x - c),
+    ),
+    constants(precision).map(
+      (c): Step =>
+        (x) =>
+          rounded(c - x),
+    ),
+    factors(precision).map(
+      (c): Step =>
+        (x) =>
+          rounded(x * c),
+    ),
+    factors(precision).map(
+      (c): Step =>
+        (x) =>
+          rounded(x / c),
+    ),
+    constants(precision).map(
+      (c): Step =>
+        (x) =>
+          x > c ? 1 : 0,
+    ),
+    constants(precision).map(
+      (c): Step =>
+        (x) =>
+          Number.isNaN(x) ? c : x,
+    ),
   );
   return (
     fc
@@ -141,8 +165,8 @@ describe('a folded question', () => {
   });
 
   it('about a category that several values become is not folded', () => {
-    const floor: Step = { apply: (x) => Math.fround(x / 4), rises: true };
-    const tiny: Step = { apply: (x) => (x > 2 ? 1 : 0), rises: true };
+    const floor: Step = (x) => Math.fround(x / 4);
+    const tiny: Step = (x) => (x > 2 ? 1 : 0);
     expect(() =>
       foldEnsemble(stump(MODE.eq, 1, false, 'float32'), () => ({ input: 'X', column: 0, steps: [floor, tiny] })),
     ).toThrow(NotFoldable);

@@ -20,7 +20,9 @@ const BLOCK: i32 = 128;
 /** Rows that are led down deep trees before the next tree's turn: their values stay in the first cache. */
 const DEEP_BLOCK: i32 = 64;
 /** Up to so many thresholds, all of them are compared; above, they are searched. */
-const COMPARE_ALL: u32 = 48;
+const COMPARE_ALL: u32 = 24;
+/** Thresholds of a group in a search of floats: as many as are compared at once. */
+const GROUP: u32 = 16;
 
 /** How weights are put together. */
 const SUM: i32 = 0;
@@ -79,6 +81,7 @@ class Weights {
 function rank<T extends number>(values: usize, column: RankColumn, nanRight: bool): void {
   const out = nanRight ? column.nanRight : column.nanLeft;
   if (column.count <= COMPARE_ALL) rankByComparing<T>(values, column, out);
+  else if (sizeof<T>() == 4) rankByGroups(values, column, out);
   else rankBySearching<T>(values, column, out);
   if (!nanRight) return;
   for (let row = 0; row < BLOCK; row++) {
@@ -130,6 +133,52 @@ function rankByComparing<T extends number>(values: usize, column: RankColumn, ou
       store<i8>(out + row, <i8>i64x2.extract_lane(n0, 1), 1);
       store<i8>(out + row, <i8>i64x2.extract_lane(n1, 0), 2);
       store<i8>(out + row, <i8>i64x2.extract_lane(n1, 1), 3);
+    }
+  }
+}
+
+/** How many of 16 thresholds are less than a value. */
+// @ts-ignore: decorator
+@inline
+function countLess(thresholds: usize, value: usize): u32 {
+  const x = v128.load_splat<f32>(value);
+  const low = i16x8.narrow_i32x4_s(f32x4.lt(v128.load(thresholds), x), f32x4.lt(v128.load(thresholds, 16), x));
+  const high = i16x8.narrow_i32x4_s(f32x4.lt(v128.load(thresholds, 32), x), f32x4.lt(v128.load(thresholds, 48), x));
+  return popcnt(i8x16.bitmask(i8x16.narrow_i16x8_s(low, high)));
+}
+
+/**
+ * The last threshold of each group tells the group, for 16 rows at once; then a row's value is compared with all of its
+ * group. Twice as fast as halving, whose steps wait for each other.
+ */
+// @ts-ignore: decorator
+@inline
+function rankByGroups(values: usize, column: RankColumn, out: usize): void {
+  const thresholds = column.thresholds;
+  // The last group needs no comparison: it is where what is greater than all others goes.
+  const last = thresholds + (<usize>(column.count - 1) / GROUP) * (GROUP * 4) + (GROUP - 1) * 4;
+  for (let row = 0; row < BLOCK; row += 16) {
+    const at = values + (<usize>row << 2);
+    const x0 = v128.load(at);
+    const x1 = v128.load(at, 16);
+    const x2 = v128.load(at, 32);
+    const x3 = v128.load(at, 48);
+    let g0 = i32x4.splat(0);
+    let g1 = g0;
+    let g2 = g0;
+    let g3 = g0;
+    for (let t = thresholds + (GROUP - 1) * 4; t < last; t += GROUP * 4) {
+      const threshold = v128.load_splat<f32>(t);
+      g0 = i32x4.sub(g0, f32x4.lt(threshold, x0));
+      g1 = i32x4.sub(g1, f32x4.lt(threshold, x1));
+      g2 = i32x4.sub(g2, f32x4.lt(threshold, x2));
+      g3 = i32x4.sub(g3, f32x4.lt(threshold, x3));
+    }
+    v128.store(out + row, i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(g0, g1), i16x8.narrow_i32x4_s(g2, g3)));
+    for (let i = 0; i < 16; i++) {
+      const group = <u32>load<u8>(out + row + i);
+      const less = countLess(thresholds + (<usize>group << 6), at + (<usize>i << 2));
+      store<i8>(out + row + i, <i8>((group << 4) + less - 128));
     }
   }
 }
@@ -423,6 +472,58 @@ function deep<T extends number>(
         addWeights<T, u32>(leaves, DEEP_BLOCK, weights.values, score, how);
       }
     }
+  }
+}
+
+/* ---- Exponentials ---- */
+
+/**
+ * e^x for x from minus infinity to 0, to within a few units in the last place of a double: far more than float32 holds.
+ * x = k ln 2 + r with |r| at most ln(2)/2; e^r by its series, 2^k put together from its bits.
+ */
+// @ts-ignore: decorator
+@inline
+function expOf(x: v128): v128 {
+  const inRange = f64x2.max(x, f64x2.splat(-700));
+  const k = f64x2.nearest(f64x2.mul(inRange, f64x2.splat(1.4426950408889634)));
+  let r = f64x2.sub(inRange, f64x2.mul(k, f64x2.splat(6.93147180369123816490e-1)));
+  r = f64x2.sub(r, f64x2.mul(k, f64x2.splat(1.90821492927058770002e-10)));
+  let p = f64x2.splat(1.0 / 39916800.0);
+  p = f64x2.add(f64x2.mul(p, r), f64x2.splat(1.0 / 3628800.0));
+  p = f64x2.add(f64x2.mul(p, r), f64x2.splat(1.0 / 362880.0));
+  p = f64x2.add(f64x2.mul(p, r), f64x2.splat(1.0 / 40320.0));
+  p = f64x2.add(f64x2.mul(p, r), f64x2.splat(1.0 / 5040.0));
+  p = f64x2.add(f64x2.mul(p, r), f64x2.splat(1.0 / 720.0));
+  p = f64x2.add(f64x2.mul(p, r), f64x2.splat(1.0 / 120.0));
+  p = f64x2.add(f64x2.mul(p, r), f64x2.splat(1.0 / 24.0));
+  p = f64x2.add(f64x2.mul(p, r), f64x2.splat(1.0 / 6.0));
+  p = f64x2.add(f64x2.mul(p, r), f64x2.splat(0.5));
+  p = f64x2.add(f64x2.mul(p, r), f64x2.splat(1));
+  p = f64x2.add(f64x2.mul(p, r), f64x2.splat(1));
+  // Adding 2^52 + 2^51 leaves k in the low bits.
+  const bits = i64x2.shl(i64x2.add(f64x2.add(k, f64x2.splat(6755399441055744)), i64x2.splat(1023)), 52);
+  return f64x2.mul(p, bits);
+}
+
+/**
+ * Two probabilities of each score, `[1 - p, p]` with p = 1 / (1 + e^-(sum + base)), rounded after every operation as ONNX
+ * Runtime does; `count` is even.
+ */
+export function logistic(sums: usize, base: f32, count: i32, out: usize): void {
+  const one = f32x4.splat(1);
+  for (let i = 0; i < count; i += 2) {
+    const score = f32x4.add(v128.load64_zero(sums + (<usize>i << 2)), f32x4.splat(base));
+    const size = f64x2.promote_low_f32x4(f32x4.abs(score));
+    const e = f32x4.demote_f64x2_zero(expOf(f64x2.neg(size)));
+    const more = f32x4.div(one, f32x4.add(one, e));
+    const less = f32x4.sub(one, more);
+    const isNegative = f32x4.lt(score, f32x4.splat(0));
+    // NaN is passed on.
+    const isNumber = f32x4.eq(score, score);
+    const p = v128.bitselect(v128.bitselect(less, more, isNegative), score, isNumber);
+    const isPositive = f32x4.gt(score, f32x4.splat(0));
+    const q = v128.bitselect(v128.bitselect(less, more, isPositive), score, isNumber);
+    v128.store(out + (<usize>i << 3), i32x4.shuffle(q, p, 0, 4, 1, 5));
   }
 }
 

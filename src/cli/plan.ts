@@ -1,4 +1,4 @@
-/** `colonnade plan`: what a run would do, before a row is read. */
+/** `colonnade plan`: what a run would do, before a row is scored. */
 import type { Pipeline } from '../pipeline/pipeline.js';
 import type { Command, Terminal } from './command.js';
 import { OUTPUT_FLAGS, readOutputOptions, REPLACE_FLAG, VAR_FLAG, WORKERS_FLAG, type OutputOptions } from './flags.js';
@@ -18,9 +18,9 @@ export const PIPELINE_ARGUMENT = {
 
 export const planCommand: Command = {
   name: 'plan',
-  summary: 'Show what a run would do, before a row is read',
+  summary: 'Show what a run would do, before a row is scored',
   about:
-    'Reads the pipeline, the footers of the data and the model, matches them against each other and prints the plan: files, columns that are read, casts, model inputs, outputs, rules, sink, shards, expected bytes and memory. Warns where the output that is there would end a run. Nothing is written. The same as run --dry-run.',
+    'Reads the pipeline, the footers of the data and the model (and the first rows, where they decide), matches them against each other and prints the plan: files, columns that are read, casts, model inputs, outputs, rules, sink, shards, expected bytes and memory. Warns where the output that is there would end a run. Nothing is written. The same as run --dry-run.',
   positional: PIPELINE_ARGUMENT,
   flags: { ...VAR_FLAG, ...WORKERS_FLAG, ...REPLACE_FLAG, ...OUTPUT_FLAGS },
   examples: [

@@ -1,5 +1,5 @@
 /**
- * A plan: all that a run will do, decided before a row is read. Plain, frozen data that survives JSON, so that it can
+ * A plan: all that a run will do, decided before a row is scored. Plain, frozen data that survives JSON, so that it can
  * be printed, compared, hashed and sent to a worker process.
  */
 import type {

@@ -86,6 +86,64 @@ function chunksOf(type: ElementType, width: number): fc.Arbitrary<{ rows: Cell[]
   return fc.array(chunk, { minLength: 1, maxLength: 4 });
 }
 
+const NUMBERS = ELEMENT_TYPES.filter((type) => type !== 'string');
+
+describe('an input that is given column by column', () => {
+  it.each(NUMBERS)('has the columns of the matrix that it would be, those that are read: %s', (type) => {
+    const width = 3;
+    const columns = [0, 1, 2];
+    const rule = { value: 1 };
+    fc.assert(
+      fc.property(chunksOf(type, width), fc.subarray(columns), fc.boolean(), (chunks, reads, fixedBatch) => {
+        const projection = columns.map(() => projected(type, rule));
+        const matrix = new BatchBuilder(shape({ type, columns }, 100, fixedBatch), projection);
+        const builder = new BatchBuilder(
+          shape({ type, columns, layout: 'columns', reads }, 100, fixedBatch),
+          projection,
+        );
+        for (const { rows, keep } of chunks) {
+          const data = columns.map((k) =>
+            column(
+              ARROW[type],
+              rows.map((row) => row[k]!),
+            ),
+          );
+          for (const each of [matrix, builder]) {
+            each.add(recordBatch(data), keep && Uint32Array.from(keep));
+            each.own();
+          }
+          // Memory of a record batch goes away with it.
+          for (const { values: memory } of data) {
+            const { buffer, byteOffset, byteLength } = memory as Float64Array;
+            new Uint8Array(buffer, byteOffset, byteLength).fill(0);
+          }
+        }
+        if (builder.rows === 0) return;
+        const given = builder.take();
+        const expected = matrix.take();
+        expect(given).toMatchObject({ rows: expected.rows, paddedRows: expected.paddedRows });
+        expect(given.feeds.size).toBe(0);
+        const packed = expected.feeds.get('X')!.data as Float64Array;
+        expect(given.columns!.get('X')).toEqual(
+          columns.map((k) => (reads.includes(k) ? packed.filter((_, at) => at % width === k) : undefined)),
+        );
+      }),
+    );
+  });
+
+  it('lies where it is, if all of the batch is in one record batch', () => {
+    const builder = new BatchBuilder(shape({ type: 'float32', columns: [0, 1], layout: 'columns', reads: [1] }, 4), [
+      projected('float32'),
+      projected('float32'),
+    ]);
+    const data = [column(ARROW.float32, [1, 2]), column(ARROW.float32, [3, 4])];
+    builder.add(recordBatch(data));
+    const [unread, read] = builder.take().columns!.get('X')!;
+    expect(unread).toBeUndefined();
+    expect(read!.buffer).toBe((data[1]!.values as Float32Array).buffer);
+  });
+});
+
 describe('a matrix of scalar columns', () => {
   it.each(ELEMENT_TYPES)('is the kept rows in order, whatever the columns, chunks and NULLs: %s', (type) => {
     const replacement: Cell = type === 'string' ? 'none' : 1;

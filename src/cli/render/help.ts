@@ -33,7 +33,7 @@ export function programHelp(commands: readonly Command[], columns: number, color
       'Examples:',
       [
         ['colonnade run pipelines/append.yaml', 'score, and say where the result is'],
-        ['colonnade plan pipelines/append.yaml', 'see what would be done, before a row is read'],
+        ['colonnade plan pipelines/append.yaml', 'see what would be done, before a row is scored'],
         ['colonnade run --help', 'flags and examples of a command'],
       ],
       columns,

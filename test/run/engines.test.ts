@@ -12,6 +12,7 @@ import { startRun } from '../../src/run/run.js';
 import { built } from '../built.js';
 import { someTrees, treeRegressor } from '../support/tree-nodes.js';
 import { linearModel, onnx, type GraphSpec } from './onnx.js';
+import { runProgram, summaryOf, writtenBy } from './program.js';
 import { openWorkbench, sampleModel, type Parts } from './workbench.js';
 
 const bench = await openWorkbench();
@@ -192,14 +193,14 @@ describe('the choice', () => {
     expect(planHash(await bench.plan(parts('onnxruntime')))).not.toBe(planHash(first));
   });
 
-  it('is kept by a run that goes on where another was stopped, to the same bytes; and by worker processes', async () => {
+  it('is kept by a run that goes on where another was stopped, to the same scores', async () => {
     const whole = await bench.run(parts('auto', 'other'));
     const stop = new AbortController();
     const run = startRun(await bench.plan(parts('auto')), { signal: stop.signal });
     for await (const event of run)
       if (event.type === 'progress' && event.rowsDone >= 40_000) stop.abort(new Error('enough'));
     await expect(run.result).rejects.toThrow();
-    const { summary, events } = await bench.run(parts('auto'), { workers: 2 });
+    const { summary, events } = await bench.run(parts('auto'));
     expect(events.some(({ type }) => type === 'resumed')).toBe(true);
     expect(summary.models).toEqual([{ engine: 'trees', batch_size: 2048 }]);
     const [difference] = await bench.rows(`
@@ -207,6 +208,20 @@ describe('the choice', () => {
       FROM '${bench.path('out')}/*.parquet' a JOIN '${bench.path('other')}/*.parquet' b USING (id)`);
     expect(difference).toEqual({ others: 0n });
     expect(summary.scored).toBe(whole.summary.scored);
+  });
+
+  it('holds in worker processes, which write the same bytes', async () => {
+    const pipeline = await bench.pipeline(parts('auto'));
+    const outputs = [];
+    for (const workers of [1, 2]) {
+      await clearOutput();
+      const told = await runProgram(bench, pipeline, ['--workers', String(workers)]);
+      const { models, run_id: id } = summaryOf(told);
+      expect(models).toEqual([{ engine: 'trees', batch_size: 2048 }]);
+      expect(told.workers).toHaveLength(workers === 1 ? 0 : 2);
+      outputs.push(await writtenBy(bench, id));
+    }
+    expect(outputs[1]).toEqual(outputs[0]);
   });
 
   it('shows in the plan', async () => {

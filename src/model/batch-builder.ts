@@ -10,7 +10,14 @@ import type { RecordBatch } from 'apache-arrow';
 import { ColonnadeError } from '../errors.js';
 import type { PlannedInput, ProjectedColumn } from '../plan/plan.js';
 import type { ModelBatch } from './engine.js';
-import { ListFiller, ScalarFiller, sourceColumn, type InputFiller } from './input-filler.js';
+import {
+  ColumnsFiller,
+  ListFiller,
+  ScalarFiller,
+  sourceColumn,
+  type InputFiller,
+  type SourceColumn,
+} from './input-filler.js';
 
 /** What the builder needs to know of the model. */
 export interface BatchShape {
@@ -29,18 +36,28 @@ export interface BatchShape {
  */
 export class BatchBuilder {
   readonly #shape: BatchShape;
+  /** Of inputs that are tensors. */
   readonly #fillers: readonly InputFiller[];
+  /** Of inputs that are given column by column. */
+  readonly #columns: readonly ColumnsFiller[];
   #rows = 0;
 
   /** @param projection the columns of the record batches, in their order */
   constructor(shape: BatchShape, projection: readonly ProjectedColumn[]) {
     this.#shape = shape;
-    this.#fillers = shape.inputs.map((input) => {
-      const columns = input.columns.map((position) => sourceColumn(projection, position));
-      return input.layout === 'list'
-        ? new ListFiller(input, columns, shape.batchSize)
-        : new ScalarFiller(input, columns, shape.batchSize);
-    });
+    const columnsOf = ({ columns }: PlannedInput): SourceColumn[] =>
+      columns.map((position) => sourceColumn(projection, position));
+    const { inputs, batchSize } = shape;
+    this.#fillers = inputs
+      .filter(({ layout }) => layout !== 'columns')
+      .map((input) =>
+        input.layout === 'list'
+          ? new ListFiller(input, columnsOf(input), batchSize)
+          : new ScalarFiller(input, columnsOf(input), batchSize),
+      );
+    this.#columns = inputs
+      .filter(({ layout }) => layout === 'columns')
+      .map((input) => new ColumnsFiller(input, columnsOf(input), batchSize));
   }
 
   /** Rows added since the last `take`. */
@@ -68,6 +85,7 @@ export class BatchBuilder {
     // A selection of everything is no selection: positions are distinct.
     const selection = count === batch.numRows ? undefined : keep;
     for (const filler of this.#fillers) filler.add(batch.data.children, selection, count, this.#rows);
+    for (const filler of this.#columns) filler.add(batch.data.children, selection, count, this.#rows);
     this.#rows += count;
   }
 
@@ -82,11 +100,15 @@ export class BatchBuilder {
     const paddedRows = this.#shape.fixedBatch ? this.#shape.batchSize : rows;
     const feeds = new Map(this.#fillers.map((filler) => [filler.name, filler.tensor(rows, paddedRows)]));
     this.#rows = 0;
-    return { rows, paddedRows, feeds };
+    if (this.#columns.length === 0) return { rows, paddedRows, feeds };
+    const columns = new Map(this.#columns.map((filler) => [filler.name, filler.columns(rows, paddedRows)]));
+    return { rows, paddedRows, feeds, columns };
   }
 
   /** Copies what was only looked at until now: the record batches that were added may lose their memory afterwards. */
   own(): void {
-    if (this.#rows > 0) for (const filler of this.#fillers) filler.own();
+    if (this.#rows === 0) return;
+    for (const filler of this.#fillers) filler.own();
+    for (const filler of this.#columns) filler.own();
   }
 }

@@ -1,10 +1,10 @@
 /**
  * What a batch is to a model, and what a model is to the rest of the program. An engine computes the outputs of one
- * model for a batch of rows: ONNX Runtime does it for any graph (`session.ts`); a faster one for a kind of model only
- * has to keep this protocol.
+ * model for a batch of rows: ONNX Runtime does it for any graph (`session.ts`); for tree ensembles a kernel of our own does
+ * (`trees/model.ts`).
  */
 import type { NumericData } from '../plan/elements.js';
-import type { ElementType, ModelSignature } from '../plan/facts.js';
+import type { ElementType, EngineName, ModelSignature } from '../plan/facts.js';
 
 /** Values of a tensor, row-major. Bools are bytes of 0 and 1; strings are JavaScript strings. */
 export type TensorData = NumericData | string[];
@@ -25,8 +25,13 @@ export interface ModelBatch {
    * last row and their outputs are cut off.
    */
   readonly paddedRows: number;
-  /** One tensor for each model input, by name; the first dimension is `paddedRows`. */
+  /** A tensor for each model input that is not in `columns`, by name; the first dimension is `paddedRows`. */
   readonly feeds: ReadonlyMap<string, Tensor>;
+  /**
+   * Of inputs that are planned with the layout `columns`: `paddedRows` values of each column by its position in the row;
+   * undefined for columns that the engine does not read.
+   */
+  readonly columns?: ReadonlyMap<string, readonly (NumericData | undefined)[]>;
 }
 
 /**
@@ -41,7 +46,7 @@ export interface ModelBatch {
  * - After a failed `run` the engine can be used on. After `release` it cannot; `release` may be called twice.
  */
 export interface Engine {
-  readonly name: 'onnxruntime';
+  readonly name: EngineName;
   /**
    * The outputs by name. Each that is row-wise has `batch.rows` as its first dimension.
    *

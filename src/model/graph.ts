@@ -8,7 +8,7 @@ import type { Dimension, ElementType, Half, LoggedColumn, UnusableOutput } from 
 import { ClassLabelFinder, type ClassLabels } from './class-labels.js';
 import { elementTypeOf, onnxTypeName } from './element-types.js';
 import { findExternalFiles, type ExternalFile } from './external-data.js';
-import { leastWidths } from './feature-ids.js';
+import { countTrees, leastWidths } from './feature-ids.js';
 import { editGraph, subgraphs, type EditOptions } from './graph-edits.js';
 import { locateModel } from './locate.js';
 import { parseModel, readModelFile, type ParsedModel } from './model-file.js';
@@ -47,6 +47,10 @@ export interface ModelGraph {
   readonly operators: Readonly<Record<string, number>>;
   /** Numbers in the initializers and in the float attributes of `ai.onnx.ml` nodes (coefficients, tree values). */
   readonly parameters: number;
+  /** Trees of the ensembles. */
+  readonly trees: number;
+  /** The graph after the edits. */
+  readonly proto: ParsedModel;
   readonly inputs: readonly DeclaredTensor[];
   /** The columns that it was logged with, where MLflow tells. */
   readonly columns?: readonly LoggedColumn[];
@@ -75,6 +79,7 @@ export async function readGraph(path: string, options: EditOptions = {}): Promis
   const opsets = opsetsOf(model);
   const operators = countOperators(graph);
   const parameters = countParameters(graph);
+  const trees = countTrees(graph);
   const { zipMaps, halves, words } = editGraph(file.path, model, options);
   const labels = new ClassLabelFinder(graph);
   const least = leastWidths(graph);
@@ -105,6 +110,8 @@ export async function readGraph(path: string, options: EditOptions = {}): Promis
     opsets,
     operators,
     parameters,
+    trees,
+    proto: model,
     inputs: graph.input
       .filter(({ name }) => !initialized.has(name))
       .map(({ name, type }) => {

@@ -139,7 +139,9 @@ export class ScalarFiller extends InputFiller {
       sources.forEach((data, k) => gatherStrings(target(k), data, keep, count, this.#columns[k]!.name));
     } else {
       const values = sources.map((data, k) => numbersOf(data, type, this.#columns[k]!.name));
-      if (buffer instanceof Float32Array && keep === undefined) {
+      if (keep === undefined && width === 1) {
+        (buffer as Float64Array).set((values[0] as Float64Array).subarray(0, count), at);
+      } else if (buffer instanceof Float32Array && keep === undefined) {
         packFloats(buffer, at * width, values as Float32Array[], count);
       } else {
         const block = blockRows(width, ARRAYS[type].BYTES_PER_ELEMENT);
@@ -154,6 +156,50 @@ export class ScalarFiller extends InputFiller {
       if (data.nullCount > 0 || replacesNaN(replacement, type))
         replaceMissing(target(k), data, keep, count, replacement, name);
     });
+  }
+}
+
+/**
+ * Gathers the columns of an input each by itself, as an engine wants them that reads one column after the other; only those
+ * that it reads.
+ */
+export class ColumnsFiller {
+  readonly name: string;
+  readonly #width: number;
+  /** By position in the row. */
+  readonly #fillers: ReadonlyMap<number, ScalarFiller>;
+
+  constructor(input: PlannedInput, columns: readonly SourceColumn[], batchSize: number) {
+    const { name, width, reads = [] } = input;
+    // Texts are no numbers that trees could compare.
+    if (columns.length !== width || input.type === 'string') throw wrongColumns(input, columns.length);
+    this.name = name;
+    this.#width = width;
+    const single: PlannedInput = { ...input, rank: 1, width: 1, layout: 'column' };
+    this.#fillers = new Map(
+      reads.map((at) => {
+        const column = columns[at];
+        if (column === undefined) throw wrongColumns(input, at);
+        return [at, new ScalarFiller(single, [column], batchSize)];
+      }),
+    );
+  }
+
+  /** Adds `count` rows after the first `at`. */
+  add(columns: readonly Data[], keep: Uint32Array | undefined, count: number, at: number): void {
+    for (const filler of this.#fillers.values()) filler.add(columns, keep, count, at);
+  }
+
+  /** Copies the rows that were only looked at until now. */
+  own(): void {
+    for (const filler of this.#fillers.values()) filler.own();
+  }
+
+  /** The rows of each column by its position in the row, the last one repeated up to `paddedRows`. */
+  columns(rows: number, paddedRows: number): readonly (NumericData | undefined)[] {
+    const columns = new Array<NumericData | undefined>(this.#width).fill(undefined);
+    for (const [at, filler] of this.#fillers) columns[at] = filler.tensor(rows, paddedRows).data as NumericData;
+    return columns;
   }
 }
 

@@ -4,9 +4,9 @@
  */
 import { messageOf } from '../errors.js';
 import type { Dimension, ElementType, TensorSpec } from '../plan/facts.js';
-import type { PlannedInput } from '../plan/plan.js';
+import type { PlannedInput, PlannedModel } from '../plan/plan.js';
 import { allocate } from './element-types.js';
-import type { Model, Tensor } from './engine.js';
+import type { Model, ModelBatch, Tensor } from './engine.js';
 import type { DeclaredTensor } from './graph.js';
 
 /** Rows of the two runs. An extent that differs between them follows the number of rows, if it is not that itself. */
@@ -146,6 +146,17 @@ export function widthFault(model: Model, inputs: readonly PlannedInput[]): strin
   } catch (error) {
     return messageOf(error);
   }
+}
+
+/** A batch of neutral rows as a plan fills the inputs; undefined where it would be very large. */
+export function neutralBatch({
+  inputs,
+  batchSize,
+  fixedBatch,
+}: Pick<PlannedModel, 'inputs' | 'batchSize' | 'fixedBatch'>): ModelBatch | undefined {
+  const rows = fixedBatch ? batchSize : PROBE_ROWS[0];
+  const feeds = plannedFeeds(inputs, rows);
+  return feeds === undefined ? undefined : { rows, paddedRows: rows, feeds };
 }
 
 /** Neutral rows as a plan fills the inputs. */

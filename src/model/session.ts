@@ -7,16 +7,18 @@ import type * as Ort from 'onnxruntime-node';
 import type { OnnxValue, Tensor as OrtTensor, TensorConstructor } from 'onnxruntime-node';
 import type * as OrtBinding from 'onnxruntime-node/dist/binding.js';
 import { ColonnadeError } from '../errors.js';
-import type { ElementType, ModelSignature, OutputSpec, TensorSpec } from '../plan/facts.js';
+import type { ElementType, EngineName, ModelSignature, OutputSpec, TensorSpec } from '../plan/facts.js';
 import type { Model, ModelBatch, Tensor } from './engine.js';
 import { firstValues } from './element-types.js';
-import { readExternalFiles } from './external-data.js';
+import { readExternalFiles, type ExternalFile } from './external-data.js';
 import { readGraph, type DeclaredOutput, type ModelGraph } from './graph.js';
 import type { EditOptions } from './graph-edits.js';
 import { locateModel } from './locate.js';
 import { readModelFile } from './model-file.js';
 import { probeOutputs } from './probe.js';
 import { isMissingLocale, loadError, runError } from './session-errors.js';
+import type { TreesGraph } from './trees/graph-analysis.js';
+import type { TreesModel } from './trees/model.js';
 
 /** How a model is opened. */
 export interface OpenOptions {
@@ -29,6 +31,8 @@ export interface OpenOptions {
    * `MODEL_CHANGED` when the file is not the same any more.
    */
   readonly signature?: ModelSignature;
+  /** What computes the outputs; `trees` only with a signature. Default ONNX Runtime. */
+  readonly engine?: EngineName;
 }
 
 /**
@@ -38,7 +42,9 @@ export interface OpenOptions {
  * @throws ColonnadeError `MODEL_NOT_FOUND`, `MODEL_INVALID`, `MODEL_UNSUPPORTED`, `MODEL_CHANGED`
  */
 export async function openModel(path: string, options: OpenOptions = {}): Promise<Model> {
-  if (options.signature !== undefined) return reopen(path, options.signature, options);
+  const { signature, engine } = options;
+  if (signature !== undefined)
+    return engine === 'trees' ? openTrees(path, signature, options) : reopen(path, signature, options);
   const { graph, session } = await loadGraph(path, options);
   try {
     return new OrtModel(session, signatureOf(graph, session), options.outputs);
@@ -46,6 +52,82 @@ export async function openModel(path: string, options: OpenOptions = {}): Promis
     session.release();
     throw error;
   }
+}
+
+/**
+ * Opens a model that is known for the trees engine. ONNX Runtime is only loaded where it computes a part of the model.
+ *
+ * @throws ColonnadeError as {@link openModel}; `MODEL_UNSUPPORTED` where the engine cannot score the model, with the reason
+ */
+export async function openTrees(
+  path: string,
+  signature: ModelSignature,
+  options: OpenOptions = {},
+): Promise<TreesModel> {
+  const [{ openTreesModel }, { UnsupportedEnsemble }] = await Promise.all([
+    import('./trees/model.js'),
+    import('./trees/ensemble.js'),
+  ]);
+  const { threads = 1, outputs = signature.outputs.map(({ name }) => name) } = options;
+  return withPlainLocale(async (edits) => {
+    const { graph, externalFiles } = await analysedGraph(path, signature, outputs, edits);
+    const data = await readExternalFiles(externalFiles);
+    try {
+      return await openTreesModel(graph, signature, outputs, ({ bytes }) =>
+        OrtSession.create(signature.path, bytes, data, { threads }),
+      );
+    } catch (error) {
+      throw error instanceof UnsupportedEnsemble
+        ? unsupportedTrees(signature.path, `a tree ensemble ${error.message}`)
+        : error;
+    }
+  });
+}
+
+/** A graph that the trees engine can score. */
+interface AnalysedGraph {
+  readonly outputs: string;
+  readonly locale: string | undefined;
+  readonly graph: TreesGraph;
+  /** Of the parts that ONNX Runtime computes. */
+  readonly externalFiles: readonly ExternalFile[];
+}
+
+/**
+ * What the analysis of a model gave: the plan and the run, in one process, ask the same, and to read ten thousand nodes
+ * takes a twentieth of a second.
+ */
+const ANALYSED = new WeakMap<ModelSignature, AnalysedGraph>();
+
+async function analysedGraph(
+  path: string,
+  signature: ModelSignature,
+  wanted: readonly string[],
+  { locale }: EditOptions,
+): Promise<AnalysedGraph> {
+  const outputs = JSON.stringify(wanted);
+  const known = ANALYSED.get(signature);
+  if (known?.outputs === outputs && known.locale === locale) {
+    const file = await readModelFile((await locateModel(path)).path);
+    if (file.hash !== signature.hash) throw changed(file.path);
+    return known;
+  }
+  const { analyseGraph } = await import('./trees/graph-analysis.js');
+  const read = await readGraph(path, locale === undefined ? {} : { locale });
+  if (read.hash !== signature.hash || read.size !== signature.bytes) throw changed(read.path);
+  const graph = analyseGraph(read, wanted);
+  if (typeof graph === 'string') throw unsupportedTrees(read.path, `the model ${graph}`);
+  const usesRuntime = graph.prefix !== undefined || graph.suffix !== undefined;
+  const analysed = { outputs, locale, graph, externalFiles: usesRuntime ? read.externalFiles : [] };
+  ANALYSED.set(signature, analysed);
+  return analysed;
+}
+
+function unsupportedTrees(path: string, reason: string): ColonnadeError {
+  return new ColonnadeError('MODEL_UNSUPPORTED', `the trees engine cannot score ${path}: ${reason}`, {
+    phase: 'model',
+    hint: 'leave engine out: ONNX Runtime scores it',
+  });
 }
 
 /** glibc has it without any package of languages. */
@@ -56,16 +138,20 @@ interface LoadedGraph {
   readonly session: OrtSession;
 }
 
-/**
- * Makes a session from a model file. ONNX Runtime lowers texts by the locale that the graph names, `en_US.UTF-8` where it
- * names none, and containers seldom have it: then {@link PLAIN_LOCALE} does the same.
- */
-async function loadGraph(path: string, options: OpenOptions): Promise<LoadedGraph> {
-  const load = async (edits: EditOptions): Promise<LoadedGraph> => {
+/** Makes a session from a model file. */
+function loadGraph(path: string, options: OpenOptions): Promise<LoadedGraph> {
+  return withPlainLocale(async (edits) => {
     const graph = await readGraph(path, edits);
     const external = await readExternalFiles(graph.externalFiles);
     return { graph, session: await OrtSession.create(graph.path, graph.bytes, external, options) };
-  };
+  });
+}
+
+/**
+ * ONNX Runtime lowers texts by the locale that the graph names, `en_US.UTF-8` where it names none, and containers seldom
+ * have it: then {@link PLAIN_LOCALE} does the same.
+ */
+async function withPlainLocale<T>(load: (edits: EditOptions) => Promise<T>): Promise<T> {
   try {
     return await load({});
   } catch (error) {
@@ -76,21 +162,23 @@ async function loadGraph(path: string, options: OpenOptions): Promise<LoadedGrap
   }
 }
 
+function changed(path: string): ColonnadeError {
+  return new ColonnadeError('MODEL_CHANGED', `the model ${path} is not the one that the run was planned with`, {
+    phase: 'model',
+    hint: 'put the earlier model back to resume, or start over with --fresh',
+  });
+}
+
 /** Opens a model that is known: its graph is parsed only where it has to be edited or has external data. */
 async function reopen(path: string, signature: ModelSignature, options: OpenOptions): Promise<Model> {
   const file = await readModelFile((await locateModel(path)).path);
-  const changed = (): ColonnadeError =>
-    new ColonnadeError('MODEL_CHANGED', `the model ${file.path} is not the one that the run was planned with`, {
-      phase: 'model',
-      hint: 'put the earlier model back to resume, or start over with --fresh',
-    });
-  if (file.hash !== signature.hash) throw changed();
+  if (file.hash !== signature.hash) throw changed(file.path);
   if (signature.edits.length === 0 && signature.bytes === file.bytes.length)
     return new OrtModel(await OrtSession.create(file.path, file.bytes, [], options), signature, options.outputs);
   const { graph, session } = await loadGraph(path, options);
   if (graph.size !== signature.bytes) {
     session.release();
-    throw changed();
+    throw changed(file.path);
   }
   return new OrtModel(session, signature, options.outputs);
 }
@@ -114,6 +202,7 @@ function signatureOf(graph: ModelGraph, session: OrtSession): ModelSignature {
     edits: graph.edits,
     operators: graph.operators,
     parameters: graph.parameters,
+    trees: graph.trees,
   };
 }
 

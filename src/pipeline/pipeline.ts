@@ -7,7 +7,7 @@ import type { Position } from '../errors.js';
 export const ON_INVALID = ['quarantine', 'null', 'fail'] as const;
 export const SINK_MODES = ['append', 'partition', 'predictions'] as const;
 export const IF_EXISTS = ['fail', 'replace'] as const;
-export const ENGINES = ['auto', 'onnxruntime'] as const;
+export const ENGINES = ['auto', 'onnxruntime', 'trees'] as const;
 export const REDUCTIONS = ['max', 'argmax', 'margin', 'entropy'] as const;
 export const COMPRESSIONS = ['snappy', 'zstd', 'gzip', 'lz4', 'none'] as const;
 export const INFINITE = ['invalid', 'allow'] as const;

@@ -116,7 +116,11 @@ const modelShape = {
   batch_size: autoOr(1, 16_777_216)
     .default('auto')
     .describe('Rows given to the model at once. A score may depend on it in the last bits, so a number pins it.'),
-  engine: oneOf(ENGINES).default('auto').describe('What runs the model.'),
+  engine: oneOf(ENGINES)
+    .default('auto')
+    .describe(
+      'What runs the model: ONNX Runtime, or a faster kernel for tree ensembles; `auto` takes it where it pays and gives the same.',
+    ),
 };
 
 const model = mapping(modelShape).describe('The model, and how the features feed it.');

@@ -4,13 +4,20 @@ import { nearest } from '../pipeline/nearest.js';
 import type { Feature, Pipeline, PipelineModel } from '../pipeline/pipeline.js';
 import { compareSchemas, rangesOf, scoringColumns, type SchemaGroup } from './columns.js';
 import { autoBatchSize, expectedMemory } from './estimate.js';
-import type { Expression, ModelSignature, SourceColumn, SourceFile } from './facts.js';
+import type { EngineFact, Expression, ModelSignature, SourceColumn, SourceFile } from './facts.js';
 import { Findings } from './findings.js';
 import { assignInputs, fixedBatchSize, type InputAssignment } from './inputs.js';
 import { checkLoggedTypes } from './logged.js';
 import { shownName, shownNames } from './names.js';
 import { planOutputs } from './outputs.js';
-import { REASON_COLUMN, STATUS_COLUMN, type Plan, type PlannedFile, type PlannedModel } from './plan.js';
+import {
+  REASON_COLUMN,
+  STATUS_COLUMN,
+  type Plan,
+  type PlannedFile,
+  type PlannedInput,
+  type PlannedModel,
+} from './plan.js';
 import { missingColumn, planProjection } from './projection.js';
 import { planShards } from './shards.js';
 import { columnType } from './types.js';
@@ -28,7 +35,11 @@ export interface PlanFacts {
   readonly listLengths: ReadonlyMap<string, readonly number[]>;
   /** Of each model, in the order of the pipeline. */
   readonly signatures: readonly ModelSignature[];
+  /** Of each model; ONNX Runtime scores all of them when absent. */
+  readonly engines?: readonly EngineFact[];
 }
+
+const ONNX_RUNTIME: EngineFact = { engine: 'onnxruntime' };
 
 /**
  * @throws ColonnadeError `COLUMN_MISSING`, `COLUMN_TYPE`, `COLUMN_EXISTS`, `COLUMN_AMBIGUOUS`, `SCHEMA_DRIFT`,
@@ -62,15 +73,17 @@ export function buildPlan(pipeline: Pipeline, facts: PlanFacts): Plan {
   checkDecimals(pipeline, files, new Set([...columnsRead, ...sinkColumns]), findings);
   const models = pipeline.models.map((model, i): PlannedModel => {
     const signature = signatures[i]!;
-    const inputs = projection.inputs[i]!;
+    const engine = facts.engines?.[i] ?? ONNX_RUNTIME;
+    const inputs = byColumns(projection.inputs[i]!, engine);
     return {
       ...(model.name === undefined ? {} : { name: model.name }),
       path: signature.path,
       hash: signature.hash,
-      engine: 'onnxruntime',
+      engine: engine.engine,
+      engineNotes: [...(engine.reason === undefined ? [] : [engine.reason]), ...(engine.details ?? [])],
       signature,
       inputs,
-      batchSize: planBatchSize(pipeline, model, signature, findings) ?? autoBatchSize(inputs),
+      batchSize: planBatchSize(pipeline, model, signature, findings) ?? autoBatchSize(inputs, engine),
       fixedBatch: fixedBatchSize(signature) !== undefined,
     };
   });
@@ -87,6 +100,11 @@ export function buildPlan(pipeline: Pipeline, facts: PlanFacts): Plan {
     ),
   );
   const rows = sum(files, (file) => file.rows);
+  const warnings = models.flatMap(({ name, engineNotes }, i) =>
+    facts.engines?.[i]?.disagrees === true
+      ? engineNotes.map((note) => `${name === undefined ? '' : `model ${name}: `}ONNX Runtime scores: ${note}`)
+      : [],
+  );
 
   return freeze({
     format: 1,
@@ -132,8 +150,18 @@ export function buildPlan(pipeline: Pipeline, facts: PlanFacts): Plan {
       ...projection.notes,
       ...driftNotes,
       ...hiddenFolders(files, sourceColumns),
+      ...warnings,
     ],
+    warnings,
   } satisfies Plan);
+}
+
+/** The inputs as the engine takes them: what it reads column by column needs no matrix. */
+function byColumns(inputs: readonly PlannedInput[], { columns }: EngineFact): readonly PlannedInput[] {
+  return inputs.map((input): PlannedInput => {
+    const reads = columns?.[input.name];
+    return reads === undefined || input.layout === 'list' ? input : { ...input, layout: 'columns', reads };
+  });
 }
 
 /** With several models, a feature that none of them takes would be read for nothing. */

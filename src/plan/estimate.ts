@@ -2,7 +2,7 @@
  * Rows given to the model at once, and the memory that follows from them.
  * The figures behind the constants are in bench/README.md.
  */
-import type { ElementType } from './facts.js';
+import type { ElementType, EngineFact } from './facts.js';
 import type { PlannedInput, PlannedModel, PlannedOutput } from './plan.js';
 
 /** Rows of a DuckDB vector (`STANDARD_VECTOR_SIZE`): a batch of at most this many is fed without a copy. */
@@ -36,8 +36,10 @@ const ELEMENT_BYTES: Readonly<Record<ElementType, number>> = {
  * The batch size that `auto` stands for. Depends on the model alone, never on data or machine, so that a repeated run
  * gives the same bits.
  */
-export function autoBatchSize(inputs: readonly PlannedInput[]): number {
-  if (inputs.every(({ layout }) => layout !== 'pack')) return VECTOR_ROWS;
+export function autoBatchSize(inputs: readonly PlannedInput[], { engine, usesRuntime = false }: EngineFact): number {
+  // The kernel is fed from DuckDB's vectors; what ONNX Runtime does before or behind it is called less often.
+  if (engine === 'trees' && !usesRuntime) return VECTOR_ROWS;
+  if (inputs.every(({ layout }) => layout !== 'pack' && layout !== 'columns')) return VECTOR_ROWS;
   const rowBytes = inputs.reduce((sum, { width, type }) => sum + width * ELEMENT_BYTES[type], 0);
   let rows = PACKED_ROWS;
   while (rows > 256 && rows * rowBytes > PACKED_BYTES) rows /= 2;

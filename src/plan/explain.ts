@@ -141,6 +141,7 @@ function explainModel(plan: Plan, model: PlannedModel): string[] {
     ...(signature.producer === '' ? [] : [['producer', signature.producer]]),
     ...signature.edits.map((edit, i) => [i === 0 ? 'edited' : '', edit]),
     ['engine', model.engine],
+    ...model.engineNotes.map((note) => ['', note]),
     [
       'batch',
       `${counted(model.batchSize, 'row')}${model.fixedBatch ? ', fixed by the model: short batches are padded' : ''}`,
@@ -156,7 +157,12 @@ function explainModel(plan: Plan, model: PlannedModel): string[] {
 function explainInput(plan: Plan, input: PlannedInput): string {
   const names = input.columns.map((at) => plan.projection[at]?.name ?? '?');
   const shape = input.rank === 1 ? '[N]' : `[N, ${input.width}]`;
-  const how = { pack: 'packed row by row', column: 'the column as it is', list: 'the lists as they are' }[input.layout];
+  const how = {
+    pack: 'packed row by row',
+    column: 'the column as it is',
+    list: 'the lists as they are',
+    columns: `column by column${input.reads?.length === input.width ? '' : `; the trees read ${input.reads?.length ?? 0}`}`,
+  }[input.layout];
   return `${input.name} ${input.type}${shape} ← ${some(names)} (${how})`;
 }
 

@@ -132,6 +132,27 @@ export interface UnusableOutput {
   readonly hint: string;
 }
 
+/** What computes a model's outputs. */
+export type EngineName = 'onnxruntime' | 'trees';
+
+/** Which engine scores a model, and what it wants. */
+export interface EngineFact {
+  readonly engine: EngineName;
+  /** Why it is not the trees engine that scores a model with trees, going on from "ONNX Runtime: ". */
+  readonly reason?: string;
+  /** True where the engines do not agree: whoever counts on the speed of the other one should know. */
+  readonly disagrees?: true;
+  /** What is computed where, in words. */
+  readonly details?: readonly string[];
+  /**
+   * Inputs that the engine takes column by column, with the positions in a row of the columns that it reads, ascending.
+   * Others it takes as tensors.
+   */
+  readonly columns?: Readonly<Record<string, readonly number[]>>;
+  /** True where ONNX Runtime computes a part of the model. */
+  readonly usesRuntime?: boolean;
+}
+
 /** What a model takes and gives, read from its graph and from a session on it. */
 export interface ModelSignature {
   readonly path: string;
@@ -156,4 +177,6 @@ export interface ModelSignature {
   /** Operators with the number of their nodes. */
   readonly operators: Readonly<Record<string, number>>;
   readonly parameters: number;
+  /** Trees of its tree ensembles. */
+  readonly trees: number;
 }

@@ -11,7 +11,7 @@ import type {
   Rule,
   SinkMode,
 } from '../pipeline/pipeline.js';
-import type { ElementType, Fingerprint, ModelSignature, RowGroup, SourceColumn } from './facts.js';
+import type { ElementType, EngineName, Fingerprint, ModelSignature, RowGroup, SourceColumn } from './facts.js';
 
 /** A file of the source, with what scoring and sinks need of it. */
 export interface PlannedFile {
@@ -64,11 +64,13 @@ export interface PlannedInput {
   readonly width: number;
   /**
    * `pack`: scalar columns into one row-major matrix. `column`: one scalar column as it is.
-   * `list`: one list column whose child values are the matrix.
+   * `list`: one list column whose child values are the matrix. `columns`: scalar columns, each by itself.
    */
-  readonly layout: 'pack' | 'column' | 'list';
+  readonly layout: 'pack' | 'column' | 'list' | 'columns';
   /** Positions in {@link Plan.projection}, in the model's order. */
   readonly columns: readonly number[];
+  /** With the layout `columns`: positions in `columns` of those that the engine reads, ascending. */
+  readonly reads?: readonly number[];
 }
 
 /** How one new column is made from a model output. */
@@ -93,7 +95,9 @@ export interface PlannedModel {
   readonly name?: string;
   readonly path: string;
   readonly hash: string;
-  readonly engine: 'onnxruntime';
+  readonly engine: EngineName;
+  /** Why a model with trees is not scored by the trees engine, or what that one computes. */
+  readonly engineNotes: readonly string[];
   readonly signature: ModelSignature;
   readonly inputs: readonly PlannedInput[];
   /** Rows given to the model at once. */
@@ -144,6 +148,8 @@ export interface Plan {
   };
   /** What a person should know and no rule forbids: rounding casts, inputs matched by order, columns that differ. */
   readonly notes: readonly string[];
+  /** What a run should say aloud, as it is not what was hoped for. They are among the notes as well. */
+  readonly warnings: readonly string[];
 }
 
 /** What became of a row. The numbers are what the scores files hold. */

@@ -124,6 +124,7 @@ export class Execution {
       shards: plan.shards.length,
       workers: this.#choice.workers,
     });
+    for (const message of plan.warnings) this.#emit({ type: 'warning', message });
     if (results.size > 0) this.#emit({ type: 'resumed', rows: resumedRows, shards: results.size });
 
     const manifest = await this.#stage(results, epoch);

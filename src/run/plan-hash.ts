@@ -17,7 +17,8 @@ export function planHash(plan: Plan): string {
     key,
     hiveTypes,
     projection,
-    models,
+    // Notes are words about it.
+    models: models.map(({ engineNotes: __, ...model }) => model),
     outputs,
     onInvalid,
     sink: written,

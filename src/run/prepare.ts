@@ -3,14 +3,15 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { refuseOutputInSource } from '../commit/preflight.js';
 import { ColonnadeError } from '../errors.js';
+import type { Model } from '../model/engine.js';
 import { widthFault } from '../model/probe.js';
 import { openModel } from '../model/session.js';
 import { describeFile } from '../parquet/describe.js';
 import { locate, pipelineProblem } from '../pipeline/locate.js';
 import type { Pipeline, PipelineModel } from '../pipeline/pipeline.js';
-import { buildPlan } from '../plan/build.js';
+import { buildPlan, type PlanFacts } from '../plan/build.js';
 import type { SchemaGroup } from '../plan/columns.js';
-import type { Expression, ModelSignature, SourceFile } from '../plan/facts.js';
+import type { Expression, SourceFile } from '../plan/facts.js';
 import type { Plan } from '../plan/plan.js';
 import { counted } from '../plan/quantities.js';
 import { quoteIdentifier } from '../plan/sql.js';
@@ -21,6 +22,7 @@ import { bindExpressions } from '../source/expression.js';
 import { findFiles } from '../source/files.js';
 import { hiveTypes } from '../source/hive.js';
 import { scanSql } from '../source/scan.js';
+import { chooseEngines } from './engines.js';
 
 /** Footers that are read at once: enough to keep a disk busy. */
 const FOOTERS_AT_ONCE = 16;
@@ -45,9 +47,27 @@ export async function usePlan<T>(
   use: (plan: Plan, database: Database) => Promise<T>,
   signal?: AbortSignal,
 ): Promise<T> {
-  // The models load while the footers are read.
-  const signatures = Promise.all(pipeline.models.map((model) => signatureOf(pipeline, model)));
-  signatures.catch(() => undefined);
+  // The models load while the footers are read. They are held until their engines are chosen.
+  const opening = pipeline.models.map((model) => openPinned(pipeline, model));
+  const opened = Promise.all(opening);
+  opened.catch(() => undefined);
+  const release = async (): Promise<void> => {
+    for (const each of await Promise.allSettled(opening)) if (each.status === 'fulfilled') await each.value.release();
+  };
+  try {
+    return await planWith(pipeline, opened, use, release, signal);
+  } finally {
+    await release();
+  }
+}
+
+async function planWith<T>(
+  pipeline: Pipeline,
+  opened: Promise<readonly Model[]>,
+  use: (plan: Plan, database: Database) => Promise<T>,
+  release: () => Promise<void>,
+  signal: AbortSignal | undefined,
+): Promise<T> {
   const found = await findFiles(pipeline.source.paths).catch(pointingAt(pipeline, 'source.path'));
   const searched = new Set(found.filter(({ path, root }) => dirname(path) !== root).map(({ root }) => root));
   await refuseOutputInSource(pipeline.source.paths, searched, pipeline.sink.path).catch(
@@ -75,39 +95,57 @@ export async function usePlan<T>(
     );
     const expressions = await bind(database, pipeline, files[0]!, types);
     const listLengths = await measureLists(database, pipeline, schemas, types, expressions);
-    const plan = buildPlan(pipeline, {
+    const models = await opened;
+    const facts: PlanFacts = {
       files,
       schemas,
       hiveTypes: types,
       expressions,
       listLengths,
-      signatures: await signatures,
-    });
-    await tryOpenWidths(pipeline, plan);
-    return await use(plan, database);
+      signatures: models.map(({ signature }) => signature),
+    };
+    const plan = buildPlan(pipeline, facts);
+    tryOpenWidths(pipeline, plan, models);
+    const engines = await chooseEngines(
+      plan,
+      pipeline.models.map(({ engine }, i) => ({ wanted: engine, runtime: models[i]! })),
+      database,
+      (i, error) => errorAt(pipeline, `${pipeline.models[i]!.key}.engine`, error),
+      signal,
+    );
+    await release();
+    const isPlain = engines.every((fact) => fact.engine === 'onnxruntime' && fact.reason === undefined);
+    return await use(isPlain ? plan : buildPlan(pipeline, { ...facts, engines }), database);
   } finally {
     await database.close();
   }
 }
 
+/** An error as a problem with what the pipeline says at `key`. */
+function errorAt(pipeline: Pipeline, key: string, error: unknown): unknown {
+  if (!(error instanceof ColonnadeError) || error.problems.length > 0) return error;
+  const { code, message, phase, hint, cause } = error;
+  return new ColonnadeError(code, message, {
+    phase,
+    cause,
+    problems: [pipelineProblem(pipeline, key, message, hint)],
+    ...(hint === undefined ? {} : { hint }),
+  });
+}
+
 /** Throws an error on, as a problem with what the pipeline says at `key`. */
 function pointingAt(pipeline: Pipeline, key: string): (error: unknown) => never {
   return (error) => {
-    if (!(error instanceof ColonnadeError) || error.problems.length > 0) throw error;
-    const { code, message, phase, hint, cause } = error;
-    throw new ColonnadeError(code, message, {
-      phase,
-      cause,
-      problems: [pipelineProblem(pipeline, key, message, hint)],
-      ...(hint === undefined ? {} : { hint }),
-    });
+    throw errorAt(pipeline, key, error);
   };
 }
 
 /** @throws ColonnadeError the codes of the model; `MODEL_CHANGED` where it is not the one that the pipeline pins. */
-async function signatureOf(pipeline: Pipeline, { key, path, sha256 }: PipelineModel): Promise<ModelSignature> {
-  const signature = await readSignature(path).catch(pointingAt(pipeline, `${key}.path`));
-  if (sha256 === undefined || sha256 === signature.hash) return signature;
+async function openPinned(pipeline: Pipeline, { key, path, sha256 }: PipelineModel): Promise<Model> {
+  const model = await openModel(path).catch(pointingAt(pipeline, `${key}.path`));
+  const { signature } = model;
+  if (sha256 === undefined || sha256 === signature.hash) return model;
+  await model.release();
   return pointingAt(
     pipeline,
     `${key}.sha256`,
@@ -123,36 +161,21 @@ async function signatureOf(pipeline: Pipeline, { key, path, sha256 }: PipelineMo
  * A model that leaves the width of an input open tells by failing how many features it was made for.
  * @throws ColonnadeError `MODEL_MISMATCH` where it does with as many as it is fed.
  */
-async function tryOpenWidths(pipeline: Pipeline, plan: Plan): Promise<void> {
-  for (const [i, { path, signature, inputs }] of plan.models.entries()) {
-    if (!signature.inputs.some(({ shape }) => shape.slice(1).includes(null))) continue;
-    const model = await openModel(path, { signature });
-    try {
-      const fault = widthFault(model, inputs);
-      if (fault === undefined) continue;
-      const { key, inputs: stated, features } = pipeline.models[i]!;
-      const fed = inputs.map(({ name, width }) => `${name} with ${counted(width, 'value')} a row`).join(', ');
-      pointingAt(
-        pipeline,
-        stated !== undefined ? `${key}.inputs` : features !== undefined ? `${key}.features` : 'features',
-      )(
-        new ColonnadeError('MODEL_MISMATCH', `fed ${fed}, the model fails: ${fault}`, {
-          phase: 'plan',
-          hint: 'feed it the features that it was trained with, in their order',
-        }),
-      );
-    } finally {
-      await model.release();
-    }
-  }
-}
-
-async function readSignature(path: string): Promise<ModelSignature> {
-  const model = await openModel(path);
-  try {
-    return model.signature;
-  } finally {
-    await model.release();
+function tryOpenWidths(pipeline: Pipeline, plan: Plan, models: readonly Model[]): void {
+  for (const [i, { inputs }] of plan.models.entries()) {
+    const fault = widthFault(models[i]!, inputs);
+    if (fault === undefined) continue;
+    const { key, inputs: stated, features } = pipeline.models[i]!;
+    const fed = inputs.map(({ name, width }) => `${name} with ${counted(width, 'value')} a row`).join(', ');
+    pointingAt(
+      pipeline,
+      stated !== undefined ? `${key}.inputs` : features !== undefined ? `${key}.features` : 'features',
+    )(
+      new ColonnadeError('MODEL_MISMATCH', `fed ${fed}, the model fails: ${fault}`, {
+        phase: 'plan',
+        hint: 'feed it the features that it was trained with, in their order',
+      }),
+    );
   }
 }
 

@@ -52,9 +52,9 @@ export interface ShardWorker {
 
 /** Opens the models of a plan for the outputs that the plan takes. */
 export async function openPlannedModels({ models, outputs }: Plan): Promise<Model[]> {
-  const opening = models.map(({ path, signature }, at) => {
+  const opening = models.map(({ path, signature, engine }, at) => {
     const taken = outputs.filter(({ model }) => model === at).map(({ from }) => from);
-    return openModel(path, { signature, outputs: [...new Set(taken)] });
+    return openModel(path, { signature, engine, outputs: [...new Set(taken)] });
   });
   try {
     return await Promise.all(opening);

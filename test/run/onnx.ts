@@ -1,6 +1,7 @@
 /** Small ONNX models whose answers are known without a model: made here, node by node. */
-import { create, toBinary } from '@bufbuild/protobuf';
+import { create, toBinary, type MessageInitShape } from '@bufbuild/protobuf';
 import {
+  type AttributeProto,
   AttributeProto_AttributeType,
   AttributeProtoSchema,
   ModelProtoSchema,
@@ -32,8 +33,12 @@ export interface NodeSpec {
   readonly op: string;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
+  /** `ai.onnx.ml`, for one. */
+  readonly domain?: string;
   /** Whole numbers. */
-  readonly attributes?: Readonly<Record<string, number>>;
+  readonly attributes?: Readonly<Record<string, number | readonly number[]>>;
+  readonly floats?: Readonly<Record<string, number | readonly number[]>>;
+  readonly texts?: Readonly<Record<string, string | readonly string[]>>;
 }
 
 export interface ConstantSpec {
@@ -48,6 +53,26 @@ export interface GraphSpec {
   readonly outputs: readonly ValueSpec[];
   readonly nodes: readonly NodeSpec[];
   readonly constants?: readonly ConstantSpec[];
+}
+
+function attributesOf({
+  attributes = {},
+  floats = {},
+  texts = {},
+}: Pick<NodeSpec, 'attributes' | 'floats' | 'texts'>): AttributeProto[] {
+  const { INT, INTS, FLOAT, FLOATS, STRING, STRINGS } = AttributeProto_AttributeType;
+  const made: MessageInitShape<typeof AttributeProtoSchema>[] = [];
+  for (const [name, i] of Object.entries(attributes))
+    made.push(typeof i === 'number' ? { name, type: INT, i: BigInt(i) } : { name, type: INTS, ints: i.map(BigInt) });
+  for (const [name, f] of Object.entries(floats))
+    made.push(typeof f === 'number' ? { name, type: FLOAT, f } : { name, type: FLOATS, floats: [...f] });
+  for (const [name, s] of Object.entries(texts))
+    made.push(
+      typeof s === 'string'
+        ? { name, type: STRING, s: Buffer.from(s) }
+        : { name, type: STRINGS, strings: s.map((each) => Buffer.from(each)) },
+    );
+  return made.map((each) => create(AttributeProtoSchema, each));
 }
 
 /** The bytes of a model file. */
@@ -74,18 +99,20 @@ export function onnx({ inputs, outputs, nodes, constants = [] }: GraphSpec): Uin
   const model = create(ModelProtoSchema, {
     irVersion: 9n,
     producerName: 'test',
-    opsetImport: [{ domain: '', version: 17n }],
+    opsetImport: [
+      { domain: '', version: 17n },
+      { domain: 'ai.onnx.ml', version: 3n },
+    ],
     graph: {
       name: 'test',
       input: inputs.map(valueInfo),
       output: outputs.map(valueInfo),
-      node: nodes.map(({ op, inputs: input, outputs: output, attributes = {} }) => ({
+      node: nodes.map(({ op, inputs: input, outputs: output, domain = '', ...given }) => ({
         opType: op,
+        domain,
         input: [...input],
         output: [...output],
-        attribute: Object.entries(attributes).map(([name, i]) =>
-          create(AttributeProtoSchema, { name, type: AttributeProto_AttributeType.INT, i: BigInt(i) }),
-        ),
+        attribute: attributesOf(given),
       })),
       initializer: constants.map(({ name, type, dims, values }) => ({
         name,

@@ -44,6 +44,7 @@ function modelSections(model: ModelInspection): Section[] {
         ['producer', model.producer === '' ? 'not told' : model.producer],
         ['opset', `${opsets.join(', ')} (IR ${model.irVersion})`],
         ['engine', model.engine],
+        ...model.engineNotes.map((note) => ['', note]),
         [
           'batch',
           model.fixedBatch === null ? 'any number of rows' : `${counted(model.fixedBatch, 'row')}, fixed by the model`,

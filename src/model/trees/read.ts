@@ -4,6 +4,7 @@
  */
 import type { ElementType } from '../../plan/facts.js';
 import { onnxTypeName } from '../element-types.js';
+import { TREE_OPERATORS } from '../feature-ids.js';
 import { TensorProto_DataType as OnnxType, type AttributeProto, type NodeProto, type TensorProto } from '../onnx_pb.js';
 import {
   MODE,
@@ -16,13 +17,6 @@ import {
   type TreeNodes,
 } from './ensemble.js';
 import { checkFinish } from './finish.js';
-
-/** The operators, all of domain `ai.onnx.ml`. */
-export const TREE_OPERATORS: ReadonlySet<string> = new Set([
-  'TreeEnsembleClassifier',
-  'TreeEnsembleRegressor',
-  'TreeEnsemble',
-]);
 
 /** `nodes_modes` of `TreeEnsemble`. */
 const MODES_5: readonly Mode[] = [MODE.leq, MODE.lt, MODE.gte, MODE.gt, MODE.eq, MODE.neq];

@@ -70,18 +70,18 @@ const JAVA = ['java', '-version'];
  */
 export function peers(python) {
   /**
-   * @param {string} id name of a file in peers/
+   * @param {string} id name of a file in peers/, where `file` does not say
    * @param {string} title
-   * @param {Partial<Contestant> & { format?: string, arguments?: string[] }} [options] `format`: ending of the model's file
+   * @param {Partial<Contestant> & { file?: string, format?: string, arguments?: string[] }} [options] `format`: ending of the model's file
    * @returns {Contestant}
    */
-  const script = (id, title, { format = '.onnx', arguments: more = [], ...options } = {}) => ({
+  const script = (id, title, { file = id, format = '.onnx', arguments: more = [], ...options } = {}) => ({
     id,
     title,
     check: [],
     command: ({ source, model, output }) => [
       python,
-      path.join(bench, 'peers', `${id}.py`),
+      path.join(bench, 'peers', `${file}.py`),
       source,
       model.replace(/\.onnx$/, format),
       output,
@@ -89,6 +89,14 @@ export function peers(python) {
     ],
     ...options,
   });
+  /** @param {string} id @param {string} title @param {number} connections */
+  const http = (id, title, connections) =>
+    script(id, `${title} (${HTTP_ROWS.toLocaleString('en')} measured, extrapolated)`, {
+      file: 'http_rows',
+      slow: true,
+      sample: HTTP_ROWS,
+      arguments: [String(HTTP_ROWS), String(connections)],
+    });
   const all = [
     script('polars_onnx', 'polars streaming + ONNX Runtime'),
     script('polars_xgboost', "polars streaming + XGBoost's own predictor", { format: '.ubj' }),
@@ -111,11 +119,8 @@ export function peers(python) {
       check: ['--any-order'],
       needs: { module: 'pyspark', command: JAVA },
     }),
-    script('http_rows', `one HTTP request a row (${HTTP_ROWS.toLocaleString('en')} measured, extrapolated)`, {
-      slow: true,
-      sample: HTTP_ROWS,
-      arguments: [String(HTTP_ROWS)],
-    }),
+    http('http_rows', 'one HTTP request a row', 1),
+    http('http_rows_8', 'the same, 8 at once', 8),
     script('duckdb_partition', "DuckDB's own COPY, a constant in place of predictions", {
       check: ['--any-order', '--constant'],
     }),

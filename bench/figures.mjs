@@ -43,7 +43,7 @@ export const MOST_OVER_KERNELS = 1.15;
 export const MOST_WORKER_BYTES = 350e6;
 export const MOST_GROWTH = 1.1;
 /** Seconds of ONNX Runtime as a multiple of the tree kernel's, one thread each. */
-export const LEAST_TREES = { XGBoost: 6, LightGBM: 5 };
+export const LEAST_TREES = { xgboost: 6, lightgbm: 5 };
 /** On a file system that shares blocks, as a multiple of Colonnade's wall time: by tens of the rows. */
 export const LEAST_REFLINK = [6, 12];
 
@@ -79,6 +79,7 @@ export function races(python) {
           'ray_data',
           'pyspark_arrow',
           'http_rows',
+          'http_rows_8',
           'copy',
         ),
       ],

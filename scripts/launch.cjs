@@ -25,7 +25,7 @@ function readCompiled() {
  * @returns {{ script: Script, compiled: string }} the bundle, and where its compiled code lies
  */
 module.exports = (name) => {
-  const script = new Script(wrap(readFileSync(filename, 'utf8')), { filename, cachedData: readCompiled() });
+  const script = new Script(wrap(readFileSync(filename, 'latin1')), { filename, cachedData: readCompiled() });
   const bundle = { exports: {} };
   script.runInThisContext().call(bundle.exports, bundle.exports, require, bundle, filename, __dirname);
   // Loading has made V8's young generation as large as a run needs it. It would go on growing, by 20 MB, the more the longer

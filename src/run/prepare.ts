@@ -15,7 +15,7 @@ import type { Plan } from '../plan/plan.js';
 import { counted } from '../plan/quantities.js';
 import { quoteIdentifier } from '../plan/sql.js';
 import { columnType } from '../plan/types.js';
-import { openDatabase, type Database } from '../source/database.js';
+import { DATABASE_SHARE, openDatabase, type Database } from '../source/database.js';
 import { describeColumns } from '../source/columns.js';
 import { bindExpressions } from '../source/expression.js';
 import { findFiles } from '../source/files.js';
@@ -45,29 +45,52 @@ export async function usePlan<T>(
   use: (plan: Plan, database: Database) => Promise<T>,
   signal?: AbortSignal,
 ): Promise<T> {
-  // The models load while the footers are read.
-  const signatures = Promise.all(pipeline.models.map((model) => signatureOf(pipeline, model)));
-  signatures.catch(() => undefined);
-  const found = await findFiles(pipeline.source.paths).catch(pointingAt(pipeline, 'source.path'));
-  const searched = new Set(found.filter(({ path, root }) => dirname(path) !== root).map(({ root }) => root));
-  await refuseOutputInSource(pipeline.source.paths, searched, pipeline.sink.path).catch(
-    pointingAt(pipeline, 'sink.path'),
-  );
-  const files = await inParallel(found, FOOTERS_AT_ONCE, async ({ path, relativePath, hive }): Promise<SourceFile> => ({
-    ...(await describeFile(path, dirname(path))),
-    relativePath,
-    hive,
-  }));
-  const database = await openDatabase({
-    memoryLimit: pipeline.run.memory,
-    threads: 1,
+  const { plan, database } = await openPlan(pipeline, signal === undefined ? {} : { signal });
+  try {
+    return await use(plan, database);
+  } finally {
+    await database.close();
+  }
+}
+
+/** A plan, and the database that it was made with, which reads the files of the source: whoever asked for it closes it. */
+export interface OpenedPlan {
+  readonly plan: Plan;
+  readonly database: Database;
+}
+
+/**
+ * Plans a pipeline with a database that can be used on.
+ * @param options.threads of the database; 1 when absent. More are for a scan: queries give rows in the order of the file
+ *   either way.
+ * @param options.signal as for {@link usePlan}
+ * @throws ColonnadeError as {@link preparePlan}
+ */
+export async function openPlan(
+  pipeline: Pipeline,
+  { threads = 1, signal }: { readonly threads?: number; readonly signal?: AbortSignal } = {},
+): Promise<OpenedPlan> {
+  const finding = findFiles(pipeline.source.paths).catch(pointingAt(pipeline, 'source.path'));
+  const paths = finding.then((found) => found.map(({ path }) => path));
+  // Both are waited for later.
+  paths.catch(() => undefined);
+  // DuckDB starts, and the models load, while the files are looked for and their footers read.
+  const opening = openDatabase({
+    memoryLimit: Math.round(pipeline.run.memory * DATABASE_SHARE),
+    threads,
     // Only made when something is spilled, which nothing here does that reads no more than it shows.
     spillDirectory: join(tmpdir(), `colonnade-${process.pid}`),
-    readable: files.map(({ path }) => path),
+    readable: paths,
     writable: [],
     ...(signal === undefined ? {} : { signal }),
   });
+  opening.catch(() => undefined);
+  const signatures = Promise.all(pipeline.models.map((model) => signatureOf(pipeline, model)));
+  signatures.catch(() => undefined);
   try {
+    const found = await finding;
+    const files = await describeFiles(pipeline, found);
+    const database = await opening;
     const schemas = await describeSchemas(database, files, hiveTypes(found));
     // A hive column that the files hold as well is read from the files.
     const types = Object.fromEntries(
@@ -84,10 +107,31 @@ export async function usePlan<T>(
       signatures: await signatures,
     });
     await tryOpenWidths(pipeline, plan);
-    return await use(plan, database);
-  } finally {
-    await database.close();
+    return { plan, database };
+  } catch (error) {
+    // A process must not end while DuckDB starts.
+    await opening.then(
+      (database) => database.close(),
+      () => undefined,
+    );
+    throw error;
   }
+}
+
+/** Reads the footers of the files that were found, none of which may lie where the output goes. */
+async function describeFiles(
+  pipeline: Pipeline,
+  found: Awaited<ReturnType<typeof findFiles>>,
+): Promise<readonly SourceFile[]> {
+  const searched = new Set(found.filter(({ path, root }) => dirname(path) !== root).map(({ root }) => root));
+  await refuseOutputInSource(pipeline.source.paths, searched, pipeline.sink.path).catch(
+    pointingAt(pipeline, 'sink.path'),
+  );
+  return inParallel(found, FOOTERS_AT_ONCE, async ({ path, relativePath, hive }): Promise<SourceFile> => ({
+    ...(await describeFile(path, dirname(path))),
+    relativePath,
+    hive,
+  }));
 }
 
 /** Throws an error on, as a problem with what the pipeline says at `key`. */
@@ -238,7 +282,7 @@ async function measureLists(
     for (const file of alike.flatMap(({ files }) => files)) {
       if (file.rows === 0) continue;
       if (left === 0) break;
-      // In the order of the file, as the database has one thread.
+      // In the order of the file, which DuckDB keeps whatever its threads.
       const rows = await database.rows(
         `SELECT ${measure} AS length FROM ${scanSql(file, types)} WHERE ${measure} > 0${where} LIMIT ${left}`,
         { file: file.path },

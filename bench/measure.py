@@ -6,6 +6,7 @@ peak_rss  bytes: the highest sum of the resident sets of the process and its des
           there is a /proc, and never less than the peak that the kernel noted for the largest single process.
           Pages shared between processes, and pages of files that a process maps, count for each.
 peak_anon bytes: the same sum without pages of files and shared memory; 0 where there is no /proc
+peak_process bytes: the most that one process of the tree was resident with
 exit, stdout, stderr  of the process
 """
 
@@ -52,7 +53,8 @@ class Sampler(threading.Thread):
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
-        self.pid, self.rss, self.anon, self.done = pid, 0, 0, threading.Event()
+        self.pid, self.done = pid, threading.Event()
+        self.rss = self.anon = self.process = 0
 
     def run(self) -> None:
         sample, pids = 0, [self.pid]
@@ -68,6 +70,7 @@ class Sampler(threading.Thread):
                 except OSError:
                     continue
                 rss += resident * PAGE
+                self.process = max(self.process, resident * PAGE)
                 anon += (resident - shared) * PAGE
             self.rss, self.anon = max(self.rss, rss), max(self.anon, anon)
 
@@ -94,6 +97,7 @@ def main(command: list[str]) -> None:
         for name, file in (("stdout", out), ("stderr", err)):
             file.seek(0)
             texts[name] = file.read().decode(errors="replace")
+        # Of the process and of the descendants that were waited for, whichever had most.
         largest = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         print(
             json.dumps(
@@ -102,6 +106,7 @@ def main(command: list[str]) -> None:
                     "cpu_s": total.ru_utime + total.ru_stime,
                     "peak_rss": max(sampler.rss, largest),
                     "peak_anon": sampler.anon,
+                    "peak_process": max(sampler.process, largest),
                     "exit": process.returncode,
                     **texts,
                 }

@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
-/** @import { Table } from './contestants.mjs' */
+/** @import { Model, Table } from './figures.mjs' */
 
 const bench = import.meta.dirname;
 export const work = path.join(bench, 'work');
@@ -23,7 +23,7 @@ function run(command, args) {
  */
 export function preparePython(named) {
   if (named !== undefined && named !== '') {
-    run(named, ['-c', 'import duckdb, numpy, onnx, onnxruntime, polars, pyarrow']);
+    run(named, ['-c', 'import duckdb, fastapi, lightgbm, onnxmltools, onnxruntime, polars, pyarrow, uvicorn, xgboost']);
     return named;
   }
   const venv = path.join(work, 'venv');
@@ -40,16 +40,27 @@ export function preparePython(named) {
 }
 
 /**
- * The models by table: a linear one, made here, and the sample model with an input for each column.
+ * The models: those that `models.py` makes, and the sample model with an input for each column.
  *
  * @param {string} python
- * @returns {Record<Table, string>} paths of the .onnx files
+ * @returns {Record<Model, string>} paths of the .onnx files
  */
 export function prepareModels(python) {
   const folder = path.join(work, 'models');
-  run(python, [path.join(bench, 'models.py'), folder]);
-  const linear = path.join(folder, 'linear.onnx');
-  return { narrow: linear, wide: linear, mixed: path.join(bench, '../models/mixed_inputs.onnx') };
+  const script = path.join(bench, 'models.py');
+  // Written last, with the script that it was made by.
+  const made = path.join(folder, 'made-by.py');
+  const wanted = readFileSync(script, 'utf8');
+  if (!existsSync(made) || readFileSync(made, 'utf8') !== wanted) {
+    run(python, [script, folder]);
+    writeFileSync(made, wanted);
+  }
+  return {
+    linear: path.join(folder, 'linear.onnx'),
+    xgboost: path.join(folder, 'xgboost.onnx'),
+    lightgbm: path.join(folder, 'lightgbm.onnx'),
+    mixed_inputs: path.join(bench, '../models/mixed_inputs.onnx'),
+  };
 }
 
 /**
@@ -57,12 +68,13 @@ export function prepareModels(python) {
  *
  * @param {Table} table
  * @param {number} rows
+ * @param {string} [folder]
  * @returns {string} path of the Parquet file
  */
-export function prepareTable(table, rows) {
-  const file = path.join(work, 'data', `${table}-${rows}.parquet`);
+export function prepareTable(table, rows, folder = path.join(work, 'data')) {
+  const file = path.join(folder, `${table}-${rows}.parquet`);
   if (!existsSync(file)) {
-    mkdirSync(path.dirname(file), { recursive: true });
+    mkdirSync(folder, { recursive: true });
     const part = `${file}.part`;
     const script = path.join(bench, '../scripts/data.mjs');
     run(process.execPath, [script, '--table', `bench-${table}`, '--rows', String(rows), '--out', part, '--replace']);
@@ -78,9 +90,15 @@ export function prepareTable(table, rows) {
  * @returns {string} one line
  */
 export function describePython(python) {
-  const code =
-    'import platform; from importlib.metadata import version as v; ' +
-    "print('Python ' + platform.python_version() + ', ' + " +
-    "', '.join(f'{p} {v(p)}' for p in ('polars', 'pyarrow', 'duckdb', 'onnxruntime', 'numpy')))";
+  const code = `
+import platform
+from importlib.metadata import PackageNotFoundError, version
+said = [f'Python {platform.python_version()}']
+for package in ('polars', 'pyarrow', 'duckdb', 'onnxruntime', 'xgboost', 'lightgbm', 'numpy', 'fastapi', 'ray', 'pyspark'):
+    try:
+        said.append(f'{package} {version(package)}')
+    except PackageNotFoundError:
+        pass
+print(', '.join(said))`;
   return execFileSync(python, ['-c', code], { encoding: 'utf8' }).trim();
 }

@@ -2,37 +2,55 @@
  * Colonnade beside its peers: `npm run bench`, or `node bench/run.mjs --help` once it is built. See README.md.
  */
 import { execFileSync } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, release, totalmem, type } from 'node:os';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { colonnade, peers } from './contestants.mjs';
+import { lack } from './contestants.mjs';
+import {
+  LEAST_TREES,
+  memoryRace,
+  MOST_GROWTH,
+  MOST_OVER_KERNELS,
+  MOST_WORKER_BYTES,
+  NARROW_ROWS,
+  races,
+  reflinkRaces,
+  WIDE_ROWS,
+} from './figures.mjs';
+import { plot } from './plot.mjs';
 import { describePython, prepareModels, preparePython, prepareTable, work } from './prepare.mjs';
-import { medianCost, memoryTable, raceTable, targetList } from './report.mjs';
+import { kernels, run } from './race.mjs';
+import { mountReflink } from './reflink.mjs';
+import { kernelReport, medianCost, memoryTable, raceTable, table, targetList, verdicts } from './report.mjs';
 
-/** @import { Contestant, Job, Table } from './contestants.mjs' */
-/** @import { Cost } from './report.mjs' */
+/** @import { Race } from './figures.mjs' */
+/** @import { Group } from './plot.mjs' */
+/** @import { Cost, Result, Verdict } from './report.mjs' */
 
 const bench = import.meta.dirname;
-const FIGURES = ['narrow', 'wide', 'mixed', 'memory'];
-/** The rows that the project's targets are set for. */
-const ROWS = { narrow: 5_000_000, wide: 1_000_000, mixed: 1_000_000 };
-/** What is measured of each, in words. */
-const TABLES = {
-  narrow: '17 columns, append, linear model of 10 features',
-  wide: '201 columns, append, linear model of 10 features',
-  mixed: '17 columns, append, one-hot encoder and linear model of six inputs, two of them text',
-};
-const ROUNDS = 5;
+const RACES = races('');
+/** The whole of it; `reflink` takes root, a loop device and 20 GB, and is asked for by name. */
+const WHOLE = [...RACES.map(({ id }) => id), 'memory', 'trees'];
+const FIGURES = [...WHOLE, 'reflink'];
+const PEERS = [
+  ...new Set(RACES.flatMap(({ contestants }) => contestants.filter(({ ours }) => !ours).map(({ id }) => id))),
+];
+const ROUNDS = 3;
+/** Bytes of a row of the wide table. Beside two sources there is room for two outputs, and to spare. */
+const WIDE_ROW_BYTES = 540;
+const ROOM = 3.2;
 
 const USAGE = `usage: npm run bench -- [options]
-  --only NAMES        narrow, wide, mixed, memory; several with commas (default: all)
-  --rows N            rows of the tables (default ${ROWS.narrow} narrow, ${ROWS.wide} wide and mixed)
-  --memory-rows A,B   sizes of the narrow table whose peak memory is compared (default: a tenth of the rows, and the rows)
-  --rounds N          how often each is run; the tables show medians (default ${ROUNDS})
-  --peers IDS         polars_onnx, pyarrow_onnx, duckdb_udf, pyarrow_memory, copy; several with commas, or none
-  --python PATH       an interpreter with bench/requirements.txt (default: $COLONNADE_PYTHON, else bench/work/venv, made on demand)
-  --out PATH          where the tables go beside stdout (default: bench/results.md for a whole run, else bench/work/results.md)`;
+  --only NAMES    ${FIGURES.join(', ')}; several with commas
+                  (default: all but reflink)
+  --rows N        rows of the tables (default: ${NARROW_ROWS} narrow, ${WIDE_ROWS} wide and mixed)
+  --rounds N      how often each is run; the tables show medians (default: ${ROUNDS}). Slow peers run once.
+  --peers IDS     ${PEERS.join(', ')};
+                  several with commas, or none (default: all)
+  --python PATH   an interpreter with bench/requirements.txt (default: $COLONNADE_PYTHON, else bench/work/venv, made on demand)
+  --out PATH      where the tables go beside stdout, and the plot as .svg (default: bench/results.md for a whole run, else
+                  bench/work/results.md)`;
 
 /** @param {string} message @returns {never} */
 function fail(message) {
@@ -59,7 +77,6 @@ function options() {
       options: {
         only: { type: 'string' },
         rows: { type: 'string' },
-        'memory-rows': { type: 'string' },
         rounds: { type: 'string', default: String(ROUNDS) },
         peers: { type: 'string' },
         python: { type: 'string' },
@@ -74,122 +91,155 @@ function options() {
     console.log(USAGE);
     process.exit(0);
   }
-  const peerIds = peers('').map((peer) => peer.id);
-  const rows =
-    values.rows === undefined
-      ? ROWS
-      : {
-          narrow: whole('rows', values.rows),
-          wide: whole('rows', values.rows),
-          mixed: whole('rows', values.rows),
-        };
-  const complete = [values.only, values.rows, values['memory-rows'], values.peers].every(
-    (value) => value === undefined,
-  );
+  const complete = [values.only, values.rows, values.peers].every((value) => value === undefined);
   return {
-    figures: values.only === undefined ? FIGURES : some('only', values.only, FIGURES),
-    rows,
-    memoryRows:
-      values['memory-rows'] === undefined
-        ? [Math.max(1, Math.round(rows.narrow / 10)), rows.narrow]
-        : values['memory-rows'].split(',').map((count) => whole('memory-rows', count)),
+    figures: values.only === undefined ? WHOLE : some('only', values.only, FIGURES),
+    rows: values.rows === undefined ? undefined : whole('rows', values.rows),
     rounds: whole('rounds', values.rounds),
-    peers: values.peers === undefined ? peerIds : values.peers === 'none' ? [] : some('peers', values.peers, peerIds),
+    peers: values.peers === undefined ? PEERS : values.peers === 'none' ? [] : some('peers', values.peers, PEERS),
     python: values.python ?? process.env.COLONNADE_PYTHON,
     out: path.resolve(values.out ?? (complete ? path.join(bench, 'results.md') : path.join(work, 'results.md'))),
   };
 }
 
 const settings = options();
-if (!existsSync(path.join(bench, '../dist/bin/colonnade.js'))) {
-  console.error('dist/bin/colonnade.js is not there: build first, with "npm run build"');
-  process.exit(1);
-}
 mkdirSync(work, { recursive: true });
-// Of its own, so that two benchmarks at once do not harm each other's output (their figures they do).
-const outputs = mkdtempSync(path.join(work, 'out-'));
-process.on('exit', () => {
-  rmSync(outputs, { recursive: true, force: true });
-});
 const python = preparePython(settings.python);
 const models = prepareModels(python);
 
-/** Reads a file once, so that no contestant is the one that warms the page cache. @param {string} file */
-function warm(file) {
-  const buffer = Buffer.alloc(8 * 2 ** 20);
-  const descriptor = openSync(file, 'r');
-  while (readSync(descriptor, buffer) > 0);
-  closeSync(descriptor);
+/** @type {string[]} */
+const sections = [];
+/** @type {Verdict[]} */
+const targets = [];
+/** @type {Group[]} */
+const groups = [];
+/** What did not run, and why. @type {Set<string>} */
+const missing = new Set();
+/** @type {Record<string, unknown>} */
+const raw = {};
+/** The largest process of each of Colonnade's medians. @type {number[]} */
+const largest = [];
+
+/** A folder of its own for outputs, so that two benchmarks at once do not harm each other's (their figures they do). @param {string} below */
+function outputFolder(below) {
+  const folder = mkdtempSync(path.join(below, 'out-'));
+  process.on('exit', () => {
+    rmSync(folder, { recursive: true, force: true });
+  });
+  return folder;
 }
+const outputs = outputFolder(work);
 
 /**
- * One run: a fresh place for the output, a quiet disk, the process, and its output held against the expected one.
+ * Runs a race with those of its contestants that are wanted and can run here.
  *
- * @param {Contestant} contestant
- * @param {Table} table
- * @param {string} source
- * @returns {Cost}
+ * @param {Race} race
+ * @param {{ data?: string, outputs: string }} places
+ * @returns {{ source: string, results: Result[] }}
  */
-function measure(contestant, table, source) {
-  /** @type {Job} */
-  const model = models[table];
-  const job = { table, source, model, output: path.join(outputs, contestant.id) };
-  const clear = () => {
-    rmSync(job.output, { recursive: true, force: true });
-    rmSync(`${job.output}.colonnade`, { recursive: true, force: true });
-  };
-  clear();
-  // What earlier runs left to be written would be paid by this one.
-  execFileSync('sync');
-  const answer = execFileSync(python, [path.join(bench, 'measure.py'), ...contestant.command(job)], {
-    encoding: 'utf8',
-    maxBuffer: 2 ** 28,
-    // Official builds of ONNX Runtime collect and send usage data, which Colonnade turns off; so nobody pays for it.
-    env: { ...process.env, ORT_DISABLE_TELEMETRY: '1' },
+function measured(race, { data, outputs }) {
+  const contestants = race.contestants.filter((contestant) => {
+    if (contestant.ours) return true;
+    if (!settings.peers.includes(contestant.id)) return false;
+    const reason = lack(python, contestant);
+    if (reason !== undefined) missing.add(`${contestant.title}: ${reason}`);
+    return reason === undefined;
   });
-  const { exit, stdout, stderr, ...cost } = JSON.parse(answer);
-  if (exit !== 0) throw new Error(`${contestant.id} ended with ${exit}\n${stdout}${stderr}`);
-  if (contestant.scores) {
-    const expected = path.join(work, 'expected', `${path.basename(source, '.parquet')}.npy`);
-    const check = execFileSync(python, [path.join(bench, 'verify.py'), source, model, job.output, expected]);
-    const { problem } = JSON.parse(check.toString());
-    if (problem !== undefined) throw new Error(`the output of ${contestant.id} is not right: ${problem}`);
-  }
-  clear();
-  console.error(
-    `  ${contestant.id.padEnd(16)} ${cost.wall_s.toFixed(2)} s, ${cost.cpu_s.toFixed(2)} cpu-s, ${(cost.peak_rss / 2 ** 20).toFixed(0)} MiB`,
-  );
-  return cost;
+  const source = prepareTable(race.table, race.rows, data);
+  const { rounds } = settings;
+  const results = run({ ...race, contestants }, { python, rounds, source, model: models[race.model], outputs });
+  raw[race.id] = results;
+  largest.push(...results.filter(({ ours }) => ours).map(({ costs }) => medianCost(costs).peak_process));
+  return { source, results };
 }
 
-/** Colonnade and the peers in turn, so that a slow spell of the machine meets all of them. @param {Table} table */
-function race(table) {
-  const source = prepareTable(table, settings.rows[table]);
-  warm(source);
-  // One input a column only this peer feeds; the copy is the floor of anything.
-  const able = table === 'mixed' ? ['pyarrow_onnx', 'copy'] : settings.peers;
-  const chosen = peers(python).filter(({ id }) => settings.peers.includes(id) && able.includes(id));
-  const results = [colonnade, ...chosen].map((contestant) => ({
-    contestant,
-    title: contestant.title,
-    costs: /** @type {Cost[]} */ ([]),
-  }));
-  for (let round = 1; round <= settings.rounds; round++) {
-    console.error(`${table}, round ${round} of ${settings.rounds}`);
-    for (const { contestant, costs } of results) costs.push(measure(contestant, table, source));
-  }
-  return results;
+/** @param {Race} race @param {{ data?: string, outputs: string }} places */
+function report(race, places) {
+  const { source, results } = measured(race, places);
+  const title = `${race.rows.toLocaleString('en')} rows × ${race.title}`;
+  sections.push(`## ${title}`, raceTable(results));
+  targets.push(...verdicts(race.id, results, race.targets));
+  const base = medianCost(results[0].costs).wall_s;
+  groups.push({
+    title,
+    bars: results.map(({ title: label, ours, costs }) => ({ label, ours, ratio: medianCost(costs).wall_s / base })),
+  });
+  if (race.kernels === undefined) return;
+  console.error(`${race.id}, kernels`);
+  const seconds = kernels({ source, model: models[race.model], output: race.kernels, folder: places.outputs });
+  // The model's kernel is the faster one, where trees have two.
+  const trees = treeTimes.find(({ model }) => model === race.model);
+  if (trees !== undefined) seconds.model = Math.min(seconds.model, (trees.trees_s / trees.rows) * race.rows);
+  const { text, ratio } = kernelReport(seconds, availableParallelism(), base);
+  sections.push(text);
+  targets.push({ text: `${race.id}: wall time ÷ (kernels ÷ cores)`, value: ratio, most: MOST_OVER_KERNELS });
 }
 
 /** Peak memory of Colonnade by the size of the narrow table. */
 function memory() {
-  const results = settings.memoryRows.map((rows) => ({ rows, costs: /** @type {Cost[]} */ ([]) }));
-  const sources = results.map(({ rows }) => prepareTable('narrow', rows));
-  for (let round = 1; round <= settings.rounds; round++) {
-    console.error(`memory, round ${round} of ${settings.rounds}`);
-    for (const [k, { costs }] of results.entries()) costs.push(measure(colonnade, 'narrow', sources[k]));
+  const most = settings.rows ?? NARROW_ROWS;
+  const results = [Math.max(1, Math.round(most / 10)), most].map((rows) => ({
+    rows,
+    costs: measured(memoryRace(rows), { outputs }).results[0].costs,
+  }));
+  sections.push('## Peak memory by rows, narrow table', memoryTable(results));
+  const [small, large] = results.map(({ costs }) => medianCost(costs).peak_rss);
+  targets.push({ text: 'memory: peak with ten times the rows ÷ peak', value: large / small, most: MOST_GROWTH });
+}
+
+/**
+ * Seconds of the tree kernel and of ONNX Runtime, one thread each, without anything around them.
+ *
+ * @typedef {{ model: keyof typeof LEAST_TREES, rows: number, onnxruntime_s: number, trees_s: number }} TreeTimes
+ * @returns {TreeTimes[]}
+ */
+function timeTrees() {
+  const script = path.join(bench, 'trees.mjs');
+  if (!existsSync(script)) {
+    missing.add('tree kernel against ONNX Runtime: bench/trees.mjs is not there');
+    return [];
   }
-  return results;
+  console.error('trees');
+  return JSON.parse(execFileSync(process.execPath, [script, models.xgboost, models.lightgbm], { encoding: 'utf8' }));
+}
+
+/** @param {TreeTimes[]} results */
+function reportTrees(results) {
+  raw.trees = results;
+  sections.push(
+    '## Tree kernel and ONNX Runtime, one thread each, packed rows',
+    table(
+      ['', 'rows', 'ONNX Runtime s', 'tree kernel s', 'ratio'],
+      results.map(({ model, rows, onnxruntime_s, trees_s }) => [
+        model,
+        rows.toLocaleString('en'),
+        onnxruntime_s.toFixed(2),
+        trees_s.toFixed(2),
+        (onnxruntime_s / trees_s).toFixed(2),
+      ]),
+    ),
+  );
+  for (const { model, onnxruntime_s, trees_s } of results) {
+    targets.push({
+      text: `trees: ${model}: ONNX Runtime ÷ tree kernel, one thread each`,
+      value: onnxruntime_s / trees_s,
+      least: LEAST_TREES[model],
+    });
+  }
+}
+
+/** The wide table where unchanged bytes need not be copied. */
+function reflink() {
+  const all = reflinkRaces(python, settings.rows ?? WIDE_ROWS);
+  const most = Math.max(...all.map(({ rows }) => rows));
+  const mounted = mountReflink(ROOM * WIDE_ROW_BYTES * most + 1e9);
+  if ('reason' in mounted) {
+    missing.add(`XFS with reflinks: ${mounted.reason}`);
+    return;
+  }
+  const places = { data: mounted.folder, outputs: outputFolder(mounted.folder) };
+  process.on('exit', mounted.release);
+  for (const race of all) report(race, places);
 }
 
 /** @param {string} file a folder or file whose file system is asked for */
@@ -201,53 +251,39 @@ function fileSystem(file) {
   }
 }
 
-const report = [
-  '# Results',
-  '',
-  `Made by \`npm run bench\`, ${settings.rounds} rounds, medians of whole processes; bench/README.md says what is measured.`,
-  '',
-  `- ${cpus().length} × ${cpus()[0]?.model ?? 'unknown CPU'}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, ${type()} ${release()}, ${fileSystem(work)}`,
-  `- Node ${process.versions.node}; ${describePython(python)}`,
-];
-/** @type {{ text: string, value: number, limit: number }[]} */
-const targets = [];
-/** @type {Record<string, unknown>} */
-const raw = {};
-
-for (const table of /** @type {Table[]} */ (['narrow', 'wide', 'mixed'])) {
-  if (!settings.figures.includes(table)) continue;
-  const results = race(table);
-  raw[table] = results.map(({ contestant, costs }) => ({ id: contestant.id, costs }));
-  report.push('', `## ${settings.rows[table].toLocaleString('en')} rows × ${TABLES[table]}`, '', raceTable(results));
-  const pyarrow = results.find(({ contestant }) => contestant.id === 'pyarrow_onnx');
-  if (table === 'mixed' && pyarrow !== undefined) {
-    targets.push({
-      text: 'mixed: wall time as a share of pyarrow batches + ONNX Runtime',
-      value: medianCost(results[0].costs).wall_s / medianCost(pyarrow.costs).wall_s,
-      limit: 2,
-    });
-  }
-  const polars = results.find(({ contestant }) => contestant.id === 'polars_onnx');
-  if (polars !== undefined) {
-    targets.push({
-      text: `${table}: wall time as a share of polars streaming + ONNX Runtime`,
-      value: medianCost(results[0].costs).wall_s / medianCost(polars.costs).wall_s,
-      limit: table === 'narrow' ? 1 : 0.5,
-    });
-  }
+const started = performance.now();
+const treeTimes = settings.figures.includes('trees') ? timeTrees() : [];
+for (const race of races(python)) {
+  if (!settings.figures.includes(race.id)) continue;
+  report(race.fixed ? race : { ...race, rows: settings.rows ?? race.rows }, { outputs });
 }
-if (settings.figures.includes('memory')) {
-  const results = memory();
-  raw.memory = results;
-  report.push('', '## Peak memory by rows, narrow table', '', memoryTable(results));
+if (settings.figures.includes('memory')) memory();
+if (treeTimes.length > 0) reportTrees(treeTimes);
+if (settings.figures.includes('reflink')) reflink();
+if (largest.length > 0) {
   targets.push({
-    text: `memory: peak of ${results.at(-1)?.rows.toLocaleString('en')} rows ÷ peak of ${results[0].rows.toLocaleString('en')} rows`,
-    value: medianCost(results[results.length - 1].costs).peak_rss / medianCost(results[0].costs).peak_rss,
-    limit: 1.1,
+    text: 'largest process of Colonnade in all of these',
+    value: Math.max(...largest) / 1e6,
+    most: MOST_WORKER_BYTES / 1e6,
+    unit: ' MB',
   });
 }
-if (targets.length > 0) report.push('', '## Targets', '', targetList(targets));
-const text = `${report.join('\n')}\n`;
-writeFileSync(settings.out, text);
+
+const picture = settings.out.replace(/(\.md)?$/, '.svg');
+const minutes = ((performance.now() - started) / 60_000).toFixed(0);
+const text = [
+  '# Results',
+  `Made by \`npm run bench\` in ${minutes} minutes, ${settings.rounds} rounds (slow peers: one), medians of whole processes; bench/README.md says what is measured.`,
+  [
+    `- ${availableParallelism()} × ${cpus()[0]?.model ?? 'unknown CPU'}, ${(totalmem() / 2 ** 30).toFixed(0)} GiB, ${type()} ${release()}, ${fileSystem(work)}`,
+    `- Node ${process.versions.node}; ${describePython(python)}`,
+  ].join('\n'),
+  ...(targets.length > 0 ? ['## Targets', targetList(targets)] : []),
+  ...(missing.size > 0 ? ['Not run here:', [...missing].map((line) => `- ${line}`).join('\n')] : []),
+  ...(groups.length > 0 ? [`![Wall times as multiples of Colonnade's](${path.basename(picture)})`] : []),
+  ...sections,
+].join('\n\n');
+if (groups.length > 0) writeFileSync(picture, plot(groups));
+writeFileSync(settings.out, `${text}\n`);
 writeFileSync(path.join(work, 'results.json'), `${JSON.stringify(raw, null, 1)}\n`);
-process.stdout.write(text);
+process.stdout.write(`${text}\n`);

@@ -4,7 +4,7 @@
  * where they lie. The library (`dist/index.js`) is not bundled. Run by `npm run build`, once `dist` is there.
  */
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,6 +12,7 @@ import { build } from 'rolldown';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const bin = path.join(root, 'dist/bin');
+const programs = path.join(bin, 'programs.cjs');
 
 rmSync(bin, { recursive: true, force: true });
 await build({
@@ -20,24 +21,35 @@ await build({
   external: [/^@duckdb\/node-bindings/, /^onnxruntime-/, /^parquet-wasm/],
   // yargs asks for it where a configuration extends another, which ours does not have.
   transform: { define: { 'import.meta.resolve': 'undefined' } },
-  // yargs lays out its own help with it, which is never shown; its tables of Unicode take longer to make than all of ours.
+  // yargs lays out its own help with it, which is never shown; its tables of Unicode and its segmenter take longer to make
+  // than all of ours.
   plugins: [
     {
       name: 'plain-width-for-yargs',
       resolveId: (id, importer = '') =>
-        id === 'string-width' && /node_modules[\\/](?:cliui|yargs)[\\/]/.test(importer) ? '\0plain-width' : null,
+        id === 'string-width' && /node_modules[\\/](?:cliui|wrap-ansi|yargs)[\\/]/.test(importer)
+          ? '\0plain-width'
+          : null,
       load: (id) => (id === '\0plain-width' ? 'export default (text) => text.length;' : null),
     },
   ],
   logLevel: 'warn',
-  output: { file: path.join(bin, 'programs.cjs'), format: 'cjs', codeSplitting: false },
+  output: { file: programs, format: 'cjs', codeSplitting: false },
 });
+// In ASCII alone, V8 takes the file as it is, a byte a character.
+writeFileSync(
+  programs,
+  readFileSync(programs, 'utf8').replaceAll(
+    /[^\x00-\x7f]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  ),
+);
 copyFileSync(path.join(root, 'scripts/launch.cjs'), path.join(bin, 'launch.cjs'));
+// The package's modules are ECMAScript ones; the loader of these takes 5 ms to start, which the programs do without.
+writeFileSync(path.join(bin, 'package.json'), '{ "type": "commonjs" }\n');
 for (const name of ['colonnade', 'worker-process']) {
   const shebang = name === 'colonnade' ? '#!/usr/bin/env node\n' : '';
-  writeFileSync(path.join(bin, `${name}.js`), `${shebang}import launch from './launch.cjs';\n\nlaunch('${name}');\n`, {
-    mode: 0o755,
-  });
+  writeFileSync(path.join(bin, `${name}.js`), `${shebang}require('./launch.cjs')('${name}');\n`, { mode: 0o755 });
 }
 
 // What a run calls is compiled by running one; V8 then gives the compiled code of all that was called.
@@ -58,8 +70,9 @@ try {
   const code = `
     const { script, compiled } = require('./launch.cjs')('colonnade');
     process.on('exit', () => {
-      // V8's own default, for which the compiled code is read.
-      require('node:v8').setFlagsFromString('--semi-space-growth-factor=2');
+      // V8's own defaults, for which the compiled code is read.
+      const { setFlagsFromString } = require('node:v8');
+      for (const flag of ['--semi-space-growth-factor=2', '--interrupt-budget=67584']) setFlagsFromString(flag);
       require('node:fs').writeFileSync(compiled, script.createCachedData());
     });`;
   execFileSync(process.execPath, ['-e', code, 'colonnade', 'run', pipeline, '--json', '--quiet'], {

@@ -28,7 +28,8 @@ export function parseCommandLine(argv: readonly string[], commands: readonly Com
   // yargs does not take what follows `--` for the argument of a command.
   const plain = end === -1 ? argv : [...words, ...argv.slice(end + 1).map(asArgument)];
   if (first === undefined) return { kind: 'nothing' };
-  if (!commands.some(({ name }) => name === first)) throw unknownCommand(argv, commands);
+  const command = commands.find(({ name }) => name === first);
+  if (command === undefined) throw unknownCommand(argv, commands);
 
   let chosen: { command: Command; args: Arguments } | undefined;
   const parser = yargs()
@@ -50,16 +51,14 @@ export function parseCommandLine(argv: readonly string[], commands: readonly Com
         ? (error ?? new Error('the command line was refused'))
         : new Refusal(message);
     });
-  for (const command of commands) {
-    parser.command(
-      usageOf(command),
-      command.summary,
-      (sub) => build(sub, command),
-      (args) => {
-        chosen = { command, args };
-      },
-    );
-  }
+  parser.command(
+    usageOf(command),
+    command.summary,
+    (sub) => build(sub, command),
+    (args) => {
+      chosen = { command, args };
+    },
+  );
   try {
     void parser.parse([...plain]);
   } catch (error) {

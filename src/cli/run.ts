@@ -52,21 +52,24 @@ async function score(
   options: OutputOptions,
   { stderr, signal }: Terminal,
 ): Promise<RunSummary> {
-  const [{ createLog, logStyle }, { ProgressLines }, { reportRun }, { preparePlan }, { startRun }] = await Promise.all([
-    import('./log.js'),
-    import('./progress.js'),
-    import('./report.js'),
-    import('../run/prepare.js'),
-    import('../run/run.js'),
-  ]);
+  const [{ createLog, logStyle }, { ProgressLines }, { reportRun }, { openPlan }, { startRun }, { scanThreads }] =
+    await Promise.all([
+      import('./log.js'),
+      import('./progress.js'),
+      import('./report.js'),
+      import('../run/prepare.js'),
+      import('../run/run.js'),
+      import('../run/workers.js'),
+    ]);
   const log = createLog(options, stderr);
-  const plan = await unlessAborted(signal, preparePlan(pipeline));
+  const threads = scanThreads(pipeline.validate.onInvalid);
+  const { plan, database } = await unlessAborted(signal, openPlan(pipeline, { threads }));
   for (const note of plan.notes) log.info(note);
   // Called once the signal's own message may be written: above the bar, where there is one.
   signal.addEventListener('abort', () => {
     log.warn(`${signalWord(signal)}: stopping, a moment please; a second signal stops at once`);
   });
-  const run = startRun(plan, { signal, fresh: args['fresh'] === true });
+  const run = startRun(plan, { signal, fresh: args['fresh'] === true }, database);
   const bar = logStyle(options, stderr) === 'terminal' && !options.quiet;
   const progress = bar
     ? new (await import('./progress-bar.js')).ProgressBar(stderr)
@@ -89,6 +92,7 @@ async function score(
     throw resumable(error);
   } finally {
     progress.stop();
+    await database.close();
   }
 }
 

@@ -2,8 +2,9 @@
  * Copies the start of a file word for word, beside other work, and hashes what becomes of it.
  *
  *     const copy = startCopy({ source, destination, bytes })
+ *     await copy.opened                         `destination` is there, and may be written to behind the first `bytes` bytes
  *     await copy.copied                         { bytes, reflink }: the first `bytes` bytes are in `destination`
- *     …append to destination, fsync…
+ *     …fsync…
  *     await copy.digest()                       { bytes, sha256 } of the whole destination; or `abort()`
  *
  * A thread of its own does it, as hashing takes as long as scoring a simple model. The hash is fed while the bytes pass
@@ -31,6 +32,11 @@ export interface CopyOptions {
 
 export interface StartedCopy {
   /**
+   * Resolves when the destination is the file that the bytes go to, which may have none of them yet.
+   * @throws ColonnadeError as `copied`
+   */
+  readonly opened: Promise<void>;
+  /**
    * Resolves when the bytes are in the destination; not synced.
    * @throws ColonnadeError `DISK_FULL`, `OUTPUT_NOT_WRITABLE`, `IO_FAILED`, `INPUT_GONE`, or `INPUT_CHANGED` where the source became shorter.
    */
@@ -46,6 +52,7 @@ export interface StartedCopy {
 
 /** What the thread tells. */
 type Message =
+  | { readonly kind: 'opened' }
   | { readonly kind: 'copied'; readonly reflink: boolean }
   | { readonly kind: 'digest'; readonly bytes: number; readonly sha256: string }
   | {
@@ -170,6 +177,7 @@ function copyWork(
       side = 'destination';
       target = nodeFs.openSync(job.destination, shared ? 'r+' : 'w+');
       if (shared && nodeFs.fstatSync(target).size > job.bytes) nodeFs.ftruncateSync(target, job.bytes);
+      post({ kind: 'opened' });
       const end = await (shared ? pass(target, 0, job.bytes, undefined) : pass(input, 0, job.bytes, target));
       if (job.bytes >= syncEvery) startSync(target);
       post(end < job.bytes ? { kind: 'short', offset: end } : { kind: 'copied', reflink: shared });
@@ -209,7 +217,7 @@ const THREAD_CODE = `
 const { parentPort, workerData } = require('node:worker_threads');
 const work = (${copyWork.toString()})(require('node:fs'), require('node:crypto'), workerData, (message) => {
   parentPort.postMessage(message);
-  if (message.kind !== 'copied') parentPort.close();
+  if (message.kind !== 'opened' && message.kind !== 'copied') parentPort.close();
 });
 parentPort.once('message', work.digest);
 `;
@@ -227,18 +235,21 @@ function copyError(job: CopyJob, message: Message): ColonnadeError {
   });
 }
 
-/** Two answers that come one after the other, or one error for both. */
+/** Answers that come one after the other, or one error for those that have not come. */
 class Answers {
   private readonly job: CopyJob;
   private readonly waiting: { resolve: (message: Message) => void; reject: (error: unknown) => void }[] = [];
+  readonly opened: Promise<Message>;
   readonly copied: Promise<Message>;
   readonly digest: Promise<Message>;
 
   constructor(job: CopyJob) {
     this.job = job;
+    this.opened = this.next();
     this.copied = this.next();
     this.digest = this.next();
     // Whoever waits gets the error; no one has to.
+    this.opened.catch(() => undefined);
     this.copied.catch(() => undefined);
     this.digest.catch(() => undefined);
   }
@@ -248,8 +259,8 @@ class Answers {
   }
 
   readonly take = (message: Message): void => {
-    if (message.kind === 'copied' || message.kind === 'digest') this.waiting.shift()?.resolve(message);
-    else this.fail(copyError(this.job, message));
+    if (message.kind === 'failed' || message.kind === 'short') this.fail(copyError(this.job, message));
+    else this.waiting.shift()?.resolve(message);
   };
 
   fail(error: unknown): void {
@@ -263,6 +274,7 @@ export function startCopy(job: CopyJob, options: CopyOptions = {}): StartedCopy 
   const { ask, stop } =
     (options.thread ?? job.bytes >= THREAD_BYTES) ? inThread(job, answers) : inProcess(job, answers);
   return {
+    opened: settle(answers.opened.then(() => undefined)),
     copied: settle(
       answers.copied.then((message) => ({ bytes: job.bytes, reflink: message.kind === 'copied' && message.reflink })),
     ),

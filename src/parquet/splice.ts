@@ -2,7 +2,7 @@
  * Appends columns to a Parquet file without touching the others.
  *
  *     planSplice(footer, columns): { prefixBytes }                              what is copied as it is
- *     Splice.begin({ destination, prefixBytes, columns }): Promise<Splice>                  on a copy of that
+ *     Splice.begin({ destination, prefixBytes, columns, copied? }): Promise<Splice>         on a copy of that
  *       .add(scores): Promise<void>                                                         one scores file after the other
  *       .finish(footer, metadata): Promise<{ bytes, rows }>, .close()
  *
@@ -33,6 +33,11 @@ export interface SpliceOptions {
   readonly prefixBytes: number;
   /** Columns of the scores files to append, in order. */
   readonly columns: readonly string[];
+  /**
+   * Resolves when the first `prefixBytes` are there, where the destination is still being copied to: what is appended is
+   * written behind them meanwhile. Without it they are there already.
+   */
+  readonly copied?: Promise<unknown>;
 }
 
 const REWRITE = 'use sink.mode: partition, which writes the file anew';
@@ -92,7 +97,7 @@ export class Splice {
 
   /** @throws ColonnadeError `IO_FAILED` where the copy is shorter than the prefix. */
   static async begin(options: SpliceOptions): Promise<Splice> {
-    return new Splice(options, await openPrefix(options.destination, options.prefixBytes));
+    return new Splice(options, await openPrefix(options));
   }
 
   /**
@@ -116,7 +121,7 @@ export class Splice {
   }
 
   /**
-   * Writes indexes and footer, waits for the disk, and reads the footer again.
+   * Writes indexes and footer, reads the footer again, and waits for the copy and the disk.
    *
    * @param source the footer of the file of which the destination has the prefix
    * @param metadata key-value metadata to add; a key that is there already is replaced
@@ -127,7 +132,7 @@ export class Splice {
     source: Footer,
     metadata: Readonly<Record<string, string>>,
   ): Promise<{ readonly bytes: number; readonly rows: number }> {
-    const { destination, prefixBytes, columns } = this.#options;
+    const { destination, prefixBytes, columns, copied } = this.#options;
     if (planSplice(source, columns).prefixBytes !== prefixBytes)
       throw internal(`${source.path} is not what was copied`);
     checkRows(source, this.#groups);
@@ -138,14 +143,18 @@ export class Splice {
       ...chunks.map((chunk): IndexedChunk => ({ ...chunk, reader, delta: 0 })),
       ...this.#groups[group]!.chunks.map((chunk) => (source.columnOrders ? chunk : withoutBounds(chunk))),
     ]);
+    // The old page index is taken from the copy.
+    if (source.pageIndex) await copied;
     const chunks = source.pageIndex
       ? await writeIndexes(this.#appender, indexed)
       : indexed.map((group) => group.map(({ tree }) => tree));
     const footer = splicedFooter(source, chunks, pickColumns(schema, columns), schema, metadata);
     await this.#appender.write(serializeFooter(footer));
-    await this.#appender.sync();
+    await this.#appender.flush();
     // Counted by reading what was written, not taken from what was meant to be.
     const { size, rows } = await readFooter(destination);
+    await copied;
+    await this.#appender.sync();
     return { bytes: size, rows };
   }
 
@@ -169,12 +178,12 @@ async function withIndexInMemory(chunk: IndexedChunk): Promise<IndexedChunk> {
   return { ...chunk, reader: { read } };
 }
 
-async function openPrefix(path: string, bytes: number): Promise<FileHandle> {
+async function openPrefix({ destination: path, prefixBytes: bytes, copied }: SpliceOptions): Promise<FileHandle> {
   let handle: FileHandle | undefined;
   try {
     handle = await open(path, 'r+');
     const { size } = await handle.stat();
-    if (size < bytes) {
+    if (size < bytes && copied === undefined) {
       throw new ColonnadeError('IO_FAILED', `${path}: the copy has ${size} bytes, ${bytes} are needed`, {
         phase: 'sink',
         hint: 'run it again',

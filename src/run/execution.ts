@@ -49,7 +49,10 @@ export class Execution {
   readonly #shards: ReadonlyMap<number, readonly Shard[]>;
   /** Known once the run has begun. */
   #choice: WorkerChoice = { workers: 1 };
+  /** The sink's. */
   #database: Promise<Database> | undefined;
+  /** The one that the plan was made with, until a worker has taken it. */
+  #planning: Database | undefined;
 
   readonly #plan: Plan;
   readonly #id: string;
@@ -60,7 +63,15 @@ export class Execution {
   /** Aborted when the run has failed or is to stop, with what it is rejected with. */
   readonly #signal: AbortSignal;
 
-  constructor(plan: Plan, id: string, options: RunOptions, emit: (event: RunEvent) => void) {
+  /** @param planning as in `startRun` */
+  constructor(
+    plan: Plan,
+    id: string,
+    options: RunOptions,
+    emit: (event: RunEvent) => void,
+    planning: Database | undefined,
+  ) {
+    this.#planning = planning;
     this.#plan = plan;
     this.#id = id;
     this.#options = options;
@@ -253,10 +264,18 @@ export class Execution {
 
   #openWorker(): Promise<ShardWorker> {
     const choice = this.#choice;
-    // The models are the first worker's: another one, opened after a failure, opens its own.
+    const database = this.#planning;
+    // Models and database are the first worker's: another one, opened after a failure, opens its own.
     this.#choice = { workers: choice.workers };
+    this.#planning = undefined;
     return openWorker(
-      { plan: this.#plan, planHash: this.#hash, staging: this.#places.staging, ...choice },
+      {
+        plan: this.#plan,
+        planHash: this.#hash,
+        staging: this.#places.staging,
+        ...choice,
+        ...(database === undefined ? {} : { database }),
+      },
       this.#signal,
     );
   }

@@ -16,7 +16,7 @@ import type { Plan } from '../plan/plan.js';
 import { counted } from '../plan/quantities.js';
 import { quoteIdentifier } from '../plan/sql.js';
 import { columnType } from '../plan/types.js';
-import { openDatabase, type Database } from '../source/database.js';
+import { DATABASE_SHARE, openDatabase, type Database } from '../source/database.js';
 import { describeColumns } from '../source/columns.js';
 import { bindExpressions } from '../source/expression.js';
 import { findFiles } from '../source/files.js';
@@ -47,47 +47,54 @@ export async function usePlan<T>(
   use: (plan: Plan, database: Database) => Promise<T>,
   signal?: AbortSignal,
 ): Promise<T> {
-  // The models load while the footers are read. They are held until their engines are chosen.
-  const opening = pipeline.models.map((model) => openPinned(pipeline, model));
-  const opened = Promise.all(opening);
-  opened.catch(() => undefined);
-  const release = async (): Promise<void> => {
-    for (const each of await Promise.allSettled(opening)) if (each.status === 'fulfilled') await each.value.release();
-  };
+  const { plan, database } = await openPlan(pipeline, signal === undefined ? {} : { signal });
   try {
-    return await planWith(pipeline, opened, use, release, signal);
+    return await use(plan, database);
   } finally {
-    await release();
+    await database.close();
   }
 }
 
-async function planWith<T>(
+/** A plan, and the database that it was made with, which reads the files of the source: whoever asked for it closes it. */
+export interface OpenedPlan {
+  readonly plan: Plan;
+  readonly database: Database;
+}
+
+/**
+ * Plans a pipeline with a database that can be used on.
+ * @param options.threads of the database; 1 when absent. More are for a scan: queries give rows in the order of the file
+ *   either way.
+ * @param options.signal as for {@link usePlan}
+ * @throws ColonnadeError as {@link preparePlan}
+ */
+export async function openPlan(
   pipeline: Pipeline,
-  opened: Promise<readonly Model[]>,
-  use: (plan: Plan, database: Database) => Promise<T>,
-  release: () => Promise<void>,
-  signal: AbortSignal | undefined,
-): Promise<T> {
-  const found = await findFiles(pipeline.source.paths).catch(pointingAt(pipeline, 'source.path'));
-  const searched = new Set(found.filter(({ path, root }) => dirname(path) !== root).map(({ root }) => root));
-  await refuseOutputInSource(pipeline.source.paths, searched, pipeline.sink.path).catch(
-    pointingAt(pipeline, 'sink.path'),
-  );
-  const files = await inParallel(found, FOOTERS_AT_ONCE, async ({ path, relativePath, hive }): Promise<SourceFile> => ({
-    ...(await describeFile(path, dirname(path))),
-    relativePath,
-    hive,
-  }));
-  const database = await openDatabase({
-    memoryLimit: pipeline.run.memory,
-    threads: 1,
+  { threads = 1, signal }: { readonly threads?: number; readonly signal?: AbortSignal } = {},
+): Promise<OpenedPlan> {
+  const finding = findFiles(pipeline.source.paths).catch(pointingAt(pipeline, 'source.path'));
+  const paths = finding.then((found) => found.map(({ path }) => path));
+  // Both are waited for later.
+  paths.catch(() => undefined);
+  // DuckDB starts, and the models load, while the files are looked for and their footers read.
+  const opening = openDatabase({
+    memoryLimit: Math.round(pipeline.run.memory * DATABASE_SHARE),
+    threads,
     // Only made when something is spilled, which nothing here does that reads no more than it shows.
     spillDirectory: join(tmpdir(), `colonnade-${process.pid}`),
-    readable: files.map(({ path }) => path),
+    readable: paths,
     writable: [],
     ...(signal === undefined ? {} : { signal }),
   });
+  opening.catch(() => undefined);
+  // They are held until their engines are chosen.
+  const loading = pipeline.models.map((model) => openPinned(pipeline, model));
+  const loaded = Promise.all(loading);
+  loaded.catch(() => undefined);
   try {
+    const found = await finding;
+    const files = await describeFiles(pipeline, found);
+    const database = await opening;
     const schemas = await describeSchemas(database, files, hiveTypes(found));
     // A hive column that the files hold as well is read from the files.
     const types = Object.fromEntries(
@@ -95,7 +102,7 @@ async function planWith<T>(
     );
     const expressions = await bind(database, pipeline, files[0]!, types);
     const listLengths = await measureLists(database, pipeline, schemas, types, expressions);
-    const models = await opened;
+    const models = await loaded;
     const facts: PlanFacts = {
       files,
       schemas,
@@ -113,12 +120,34 @@ async function planWith<T>(
       (i, error) => errorAt(pipeline, `${pipeline.models[i]!.key}.engine`, error),
       signal,
     );
-    await release();
     const isPlain = engines.every((fact) => fact.engine === 'onnxruntime' && fact.reason === undefined);
-    return await use(isPlain ? plan : buildPlan(pipeline, { ...facts, engines }), database);
+    return { plan: isPlain ? plan : buildPlan(pipeline, { ...facts, engines }), database };
+  } catch (error) {
+    // A process must not end while DuckDB starts.
+    await opening.then(
+      (database) => database.close(),
+      () => undefined,
+    );
+    throw error;
   } finally {
-    await database.close();
+    for (const each of await Promise.allSettled(loading)) if (each.status === 'fulfilled') await each.value.release();
   }
+}
+
+/** Reads the footers of the files that were found, none of which may lie where the output goes. */
+async function describeFiles(
+  pipeline: Pipeline,
+  found: Awaited<ReturnType<typeof findFiles>>,
+): Promise<readonly SourceFile[]> {
+  const searched = new Set(found.filter(({ path, root }) => dirname(path) !== root).map(({ root }) => root));
+  await refuseOutputInSource(pipeline.source.paths, searched, pipeline.sink.path).catch(
+    pointingAt(pipeline, 'sink.path'),
+  );
+  return inParallel(found, FOOTERS_AT_ONCE, async ({ path, relativePath, hive }): Promise<SourceFile> => ({
+    ...(await describeFile(path, dirname(path))),
+    relativePath,
+    hive,
+  }));
 }
 
 /** An error as a problem with what the pipeline says at `key`. */
@@ -261,7 +290,7 @@ async function measureLists(
     for (const file of alike.flatMap(({ files }) => files)) {
       if (file.rows === 0) continue;
       if (left === 0) break;
-      // In the order of the file, as the database has one thread.
+      // In the order of the file, which DuckDB keeps whatever its threads.
       const rows = await database.rows(
         `SELECT ${measure} AS length FROM ${scanSql(file, types)} WHERE ${measure} > 0${where} LIMIT ${left}`,
         { file: file.path },

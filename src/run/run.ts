@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { ColonnadeError, messageOf } from '../errors.js';
 import type { Plan } from '../plan/plan.js';
+import type { Database } from '../source/database.js';
 import { EventQueue } from './event-queue.js';
 import type { Run, RunEvent, RunOptions, RunSummary } from './events.js';
 import { Execution } from './execution.js';
@@ -10,11 +11,14 @@ import { Execution } from './execution.js';
  * Runs a plan. The run goes on whether or not its events are read.
  *
  * {@link Run.result} rejects with a ColonnadeError; the output is then as it was before.
+ *
+ * @param database that the plan was made with and that nothing else uses: where this process scores itself it scans with
+ *   it, and closes it.
  */
-export function startRun(plan: Plan, options: RunOptions = {}): Run {
+export function startRun(plan: Plan, options: RunOptions = {}, database?: Database): Run {
   const id = newRunId(new Date());
   const events = new EventQueue<RunEvent>();
-  const result = execute(plan, id, options, (event) => events.push(event))
+  const result = execute(plan, id, options, (event) => events.push(event), database)
     .catch((error: unknown) => {
       throw toldError(error, options.signal);
     })
@@ -29,9 +33,10 @@ async function execute(
   id: string,
   options: RunOptions,
   emit: (event: RunEvent) => void,
+  database: Database | undefined,
 ): Promise<RunSummary> {
   refuseWorkers(options.workers);
-  return new Execution(plan, id, options, emit).execute();
+  return new Execution(plan, id, options, emit, database).execute();
 }
 
 /** What a run is rejected with, whatever was thrown. */

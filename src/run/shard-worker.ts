@@ -14,7 +14,7 @@ import { ScoresWriter } from '../parquet/scores.js';
 import type { Plan } from '../plan/plan.js';
 import { scoresFields } from '../score/row-group-scores.js';
 import { RowGroupMemory, ShardScorer, type ShardCounts } from '../score/shard.js';
-import { openDatabase, type Database } from '../source/database.js';
+import { DATABASE_SHARE, openDatabase, type Database } from '../source/database.js';
 import { systemError } from '../system-errors.js';
 import { openScanner, type Scanner } from '../source/scanner.js';
 import { shardFiles } from './shard-files.js';
@@ -67,23 +67,25 @@ export async function openPlannedModels({ models, outputs }: Plan): Promise<Mode
 
 /**
  * Opens database and model in this process.
- * @param opened the models, where they are open already; they are the worker's from then on.
+ * @param opened what is open already; it is the worker's from then on.
  */
 export async function openLocalWorker(
   task: WorkerTask,
   signal?: AbortSignal,
-  opened?: readonly Model[],
+  opened: { readonly models?: readonly Model[]; readonly database?: Database } = {},
 ): Promise<ShardWorker> {
   const { plan, staging } = task;
-  const openingDatabase = openDatabase({
-    memoryLimit: Math.round(plan.run.memory * DATABASE_SHARE),
-    // One thread reads row groups in order: then the invalid row that ends the run is the first of the shard.
-    threads: plan.onInvalid === 'fail' ? 1 : task.threads,
-    spillDirectory: join(staging.spill, String(process.pid)),
-    readable: plan.files.map(({ path }) => path),
-    writable: [],
-  });
-  const openingModels = opened === undefined ? openPlannedModels(plan) : Promise.resolve(opened);
+  const openingDatabase =
+    opened.database === undefined
+      ? openDatabase({
+          memoryLimit: Math.round(plan.run.memory * DATABASE_SHARE),
+          threads: task.threads,
+          spillDirectory: join(staging.spill, String(process.pid)),
+          readable: plan.files.map(({ path }) => path),
+          writable: [],
+        })
+      : Promise.resolve(opened.database);
+  const openingModels = opened.models === undefined ? openPlannedModels(plan) : Promise.resolve(opened.models);
   try {
     const [database, models, encoder] = await Promise.all([
       openingDatabase,
@@ -100,9 +102,6 @@ export async function openLocalWorker(
     throw error;
   }
 }
-
-/** Share of `run.memory` that DuckDB may use; the rest is for batches, tensors and scores. */
-const DATABASE_SHARE = 0.75;
 
 /** What a worker has open. */
 interface Tools {

@@ -7,9 +7,12 @@ interface PackageFile {
   readonly dependencies: Readonly<Record<string, string>>;
 }
 
-/** The package's own file: the nearest above this module, which lies deeper in sources than in the bundled program. */
+/**
+ * The package's own file: the nearest above the folder of this module, which lies deeper in sources than in the bundled
+ * program. That folder may have one that only says how its modules are written.
+ */
 function packageFile(): PackageFile {
-  for (let folder = new URL('.', import.meta.url); ; folder = new URL('..', folder)) {
+  for (let folder = new URL('..', import.meta.url); ; folder = new URL('..', folder)) {
     try {
       return JSON.parse(readFileSync(new URL('package.json', folder), 'utf8')) as PackageFile;
     } catch (error) {

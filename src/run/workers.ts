@@ -4,6 +4,7 @@ import type { StagingPlaces } from '../commit/places.js';
 import type { Model } from '../model/engine.js';
 import { secondsPerRow } from '../model/probe.js';
 import type { Plan } from '../plan/plan.js';
+import type { Database } from '../source/database.js';
 import { openLocalWorker, openPlannedModels, type ShardWorker } from './shard-worker.js';
 
 /**
@@ -19,6 +20,16 @@ const MEASURED_ROWS = 1024;
 
 /** Seconds for a row that a model is taken for which cannot be measured, as it refuses empty texts: with texts it takes about that. */
 const UNMEASURED_S = 1e-6;
+
+/**
+ * Threads of the database that one of so many workers scans with. One worker has all cores to itself: DuckDB decodes on some
+ * while the model runs on another.
+ */
+export function scanThreads(onInvalid: Plan['onInvalid'], workers = 1): number {
+  // One thread reads row groups in order: then the invalid row that ends the run is the first of the shard.
+  if (onInvalid === 'fail') return 1;
+  return Math.min(MOST_THREADS, Math.max(1, Math.floor(availableParallelism() / workers)));
+}
 
 /** What scores the shards of a run. */
 export interface WorkerChoice {
@@ -48,15 +59,30 @@ export async function chooseWorkers(plan: Plan, requested?: number): Promise<Wor
   return { workers: most };
 }
 
-/** Opens one of `workers` workers: in this process when it is the only one. */
-export async function openWorker(
-  task: WorkerChoice & { readonly plan: Plan; readonly planHash: string; readonly staging: StagingPlaces },
-  signal: AbortSignal,
-): Promise<ShardWorker> {
-  const { workers, models, ...rest } = task;
-  // One worker has all cores to itself: DuckDB decodes on some while the model runs on another.
-  const threads = Math.min(MOST_THREADS, Math.max(1, Math.floor(availableParallelism() / workers)));
-  if (workers === 1) return openLocalWorker({ ...rest, threads }, signal, models);
+/** What the workers of a run are opened for. */
+interface WorkersTask extends WorkerChoice {
+  readonly plan: Plan;
+  readonly planHash: string;
+  readonly staging: StagingPlaces;
+  /** A database with {@link scanThreads} that may read the files of the plan, where one is open already. */
+  readonly database?: Database;
+}
+
+/**
+ * Opens one of `workers` workers: in this process when it is the only one, which then has the models and the database that
+ * are open already.
+ */
+export async function openWorker(task: WorkersTask, signal: AbortSignal): Promise<ShardWorker> {
+  const { workers, models, database, ...rest } = task;
+  const threads = scanThreads(task.plan.onInvalid, workers);
+  if (workers === 1) {
+    return openLocalWorker({ ...rest, threads }, signal, {
+      ...(models === undefined ? {} : { models }),
+      ...(database === undefined ? {} : { database }),
+    });
+  }
+  // It serves for nothing beside worker processes.
+  await database?.close();
   const { openChildWorker } = await import('./child-worker.js');
   return openChildWorker({ ...rest, threads });
 }

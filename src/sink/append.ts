@@ -1,8 +1,9 @@
 /**
  * `append`: the same files with the new columns spliced in.
  *
- * What is taken over as it is gets copied beside the scoring, file by file and a few files ahead, and the scores are
- * appended shard by shard: when the last one is there, little more than the footer is left to write.
+ * What is taken over as it is gets copied beside the scoring, file by file and a few files ahead. The scores are written
+ * behind the place of it shard by shard, and then the footer, whether or not all of it is there yet: what comes last, scores
+ * or copy, leaves little more to wait for than the disk.
  */
 import { join } from 'node:path';
 import { startCopy, type StartedCopy } from '../parquet/copy.js';
@@ -60,15 +61,16 @@ export class AppendSink implements Sink {
     return rows;
   }
 
-  /** The splice of a file, begun when its copy is there. */
+  /** The splice of a file, begun when there is a file that it is copied to. */
   async #spliceOf(file: PlannedFile): Promise<Splice> {
     let splice = this.#splices.get(file.index);
     if (splice === undefined) {
       const { plan, output } = this.#context;
       const { prefixBytes, copy } = await this.#prepare(file);
-      await copy.copied;
+      await copy.opened;
       const columns = plan.outputs.map(({ name }) => name);
-      splice = await Splice.begin({ destination: join(output, file.relativePath), prefixBytes, columns });
+      const destination = join(output, file.relativePath);
+      splice = await Splice.begin({ destination, prefixBytes, columns, copied: copy.copied });
       this.#splices.set(file.index, splice);
     }
     return splice;

@@ -8,6 +8,9 @@ import { ColonnadeError } from '../errors.js';
 import { quoteString } from '../plan/sql.js';
 import { duckdbError, type QueryContext } from './duckdb-errors.js';
 
+/** Share of `run.memory` that DuckDB may use in a scan; the rest is for batches, tensors and scores. */
+export const DATABASE_SHARE = 0.75;
+
 export interface DatabaseOptions {
   /** Bytes of DuckDB's buffers; what Node holds does not count. */
   readonly memoryLimit: number;
@@ -16,8 +19,8 @@ export interface DatabaseOptions {
   readonly spillDirectory: string;
   /** Bytes that may be spilled; 16 times the memory limit when absent. */
   readonly spillLimit?: number;
-  /** Absolute files and folders that may be read. */
-  readonly readable: readonly string[];
+  /** Absolute files and folders that may be read; the database is opened while they are looked for. */
+  readonly readable: readonly string[] | Promise<readonly string[]>;
   /** Absolute folders that may be written to (and read). */
   readonly writable: readonly string[];
   /** When it is aborted, the statement that runs is interrupted; that and every later one reject with its reason. */
@@ -38,15 +41,19 @@ export interface Database {
   run(sql: string, context?: QueryContext): Promise<void>;
   /** Another connection, for queries that run beside others; to be closed with `closeSync()`. */
   connect(): Promise<DuckDBConnection>;
-  /** Waits for what is running, then ends it. Nothing may be asked of it afterwards. */
+  /** Waits for what is running, then ends it. Nothing may be asked of it afterwards; it may be closed twice. */
   close(): Promise<void>;
 }
 
-/** Loads DuckDB (some 0.2 s) and opens a database. */
+/**
+ * Loads DuckDB and opens a database.
+ * @throws ColonnadeError as {@link duckdbError} makes it; what `readable` is rejected with.
+ */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
   const { DuckDBInstance } = await import('@duckdb/node-api');
+  let instance: DuckDBInstance | undefined;
   try {
-    const instance = await DuckDBInstance.create(':memory:', {
+    instance = await DuckDBInstance.create(':memory:', {
       memory_limit: bytes(options.memoryLimit),
       threads: String(options.threads),
       preserve_insertion_order: 'true',
@@ -58,25 +65,26 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       partitioned_write_max_open_files: '1000',
     });
     const connection = await instance.connect();
-    await connection.run((await lockDown(options)).join('; '));
+    await connection.run((await lockDown(options, await options.readable)).join('; '));
     return new OpenDatabase(instance, connection, options.signal);
   } catch (error) {
+    instance?.closeSync();
     throw duckdbError(error);
   }
 }
 
 /** The order counts: paths can be allowed only before external access is off, and nothing after the lock. */
-async function lockDown(options: DatabaseOptions): Promise<string[]> {
+async function lockDown(options: DatabaseOptions, readable: readonly string[]): Promise<string[]> {
   const isFolder = await Promise.all(
-    options.readable.map((path) =>
+    readable.map((path) =>
       stat(path).then(
         (entry) => entry.isDirectory(),
         () => false,
       ),
     ),
   );
-  const files = options.readable.filter((_, i) => !isFolder[i]!);
-  const folders = [...options.writable, ...options.readable.filter((_, i) => isFolder[i]!)];
+  const files = readable.filter((_, i) => !isFolder[i]!);
+  const folders = [...options.writable, ...readable.filter((_, i) => isFolder[i]!)];
   const list = (paths: readonly string[]): string => `[${paths.map(quoteString).join(', ')}]`;
   return [
     // A file is scanned shard by shard, and its footer need not be read and parsed for each. Loading what is built in makes
@@ -113,6 +121,7 @@ class OpenDatabase implements Database {
   readonly #signal: AbortSignal | undefined;
   /** The statement that runs, or the last one that did; a connection runs one at a time. */
   #last: Promise<unknown> = Promise.resolve();
+  #closed = false;
 
   constructor(instance: DuckDBInstance, connection: DuckDBConnection, signal: AbortSignal | undefined) {
     this.#instance = instance;
@@ -134,6 +143,8 @@ class OpenDatabase implements Database {
 
   async close(): Promise<void> {
     await this.#last.catch(() => undefined);
+    if (this.#closed) return;
+    this.#closed = true;
     this.#connection.closeSync();
     this.#instance.closeSync();
   }

@@ -188,9 +188,10 @@ class OneScore implements Finisher {
     const base = this.#base;
     const isProbability = this.#isProbability;
     const round = precision === 'float32' ? fround : (x: number): number => x;
+    // Weights that are all positive make a probability, and the label comes from it even where it goes on to be transformed.
     const threshold = isProbability ? 0.5 : 0;
     for (let i = 0; i < rows; i += 1) winners[at + i] = round(sums[i]! + base) > threshold ? 1 : 0;
-    if (isProbability || postTransform !== 'LOGISTIC') {
+    if (postTransform !== 'LOGISTIC') {
       for (let i = 0; i < rows; i += 1) {
         const score = round(sums[i]! + base);
         scores[(at + i) * 2] = isProbability ? round(1 - score) : -score;

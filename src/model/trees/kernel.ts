@@ -3,37 +3,24 @@ import { readFileSync } from 'node:fs';
 
 /** What the kernel exports; arguments are addresses and counts. */
 export interface Kernel {
-  readonly wide32: (...pass: WidePass) => void;
-  readonly wide64: (...pass: WidePass) => void;
-  readonly compact32: (...pass: DeepPass) => void;
-  readonly large32: (...pass: DeepPass) => void;
-  readonly large64: (...pass: DeepPass) => void;
+  readonly score32: (...pass: Pass) => void;
+  readonly score64: (...pass: Pass) => void;
   readonly logistic: (sums: number, base: number, count: number, out: number) => void;
 }
 
-type WidePass = [
+type Pass = [
   rows: number,
-  columns: number,
-  columnCount: number,
+  rankColumns: number,
+  rankColumnCount: number,
+  valueColumns: number,
+  valueColumnCount: number,
+  values: number,
   trees: number,
   treeCount: number,
   scores: number,
   targets: number,
   how: number,
-  leaves: number,
-];
-
-type DeepPass = [
-  rows: number,
-  columns: number,
-  columnCount: number,
-  block: number,
-  trees: number,
-  treeCount: number,
-  scores: number,
-  targets: number,
-  how: number,
-  leaves: number,
+  scratch: number,
 ];
 
 let compiled: WebAssembly.Module | undefined;

@@ -103,18 +103,24 @@ export class TreeScorer {
     return new BigInt64Array(won.buffer);
   }
 
-  #pass({ kind, columns, columnCount, block, trees, treeCount }: Layout['chunks'][number], rows: number): void {
+  #pass(chunk: Layout['chunks'][number], rows: number): void {
     const { targets, aggregate, precision } = this.#ensemble;
-    const { scores, leaves } = this.#layout;
-    const end = [trees, treeCount, scores, targets, HOW[aggregate], leaves] as const;
-    const kernel = this.#kernel;
-    if (kind === 'wide') {
-      const pass = precision === 'float32' ? kernel.wide32 : kernel.wide64;
-      pass(rows, columns, columnCount, ...end);
-    } else {
-      const large = precision === 'float32' ? kernel.large32 : kernel.large64;
-      const pass = kind === 'compact' ? kernel.compact32 : large;
-      pass(rows, columns, columnCount, block, ...end);
-    }
+    const { scores, scratch } = this.#layout;
+    const { score32, score64 } = this.#kernel;
+    const pass = precision === 'float32' ? score32 : score64;
+    pass(
+      rows,
+      chunk.rankColumns,
+      chunk.rankColumnCount,
+      chunk.valueColumns,
+      chunk.valueColumnCount,
+      chunk.values,
+      chunk.trees,
+      chunk.treeCount,
+      scores,
+      targets,
+      HOW[aggregate],
+      scratch,
+    );
   }
 }

@@ -48,6 +48,7 @@ export interface EnsembleSpec {
   /** Classifiers: one score for two classes. */
   readonly oneScore?: boolean;
   readonly textLabels?: boolean;
+  readonly positive?: boolean;
   /** Trees that go one way again and again, instead of any way. */
   readonly unbalanced?: boolean;
 }
@@ -110,7 +111,8 @@ export function makeEnsemble(spec: EnsembleSpec): MadeEnsemble {
   };
   const thresholds = Array.from({ length: spec.features }, () => Array.from({ length: spec.thresholds }, number));
   const weight = (): number => {
-    const positive = spec.postTransform === 'PROBIT' ? (0.1 + 0.8 * next()) / spec.trees : next() - 0.5;
+    const positive =
+      spec.postTransform === 'PROBIT' ? (0.1 + 0.8 * next()) / spec.trees : next() - (spec.positive === true ? 0 : 0.5);
     return isDouble ? positive : Math.fround(positive);
   };
   const weightsOf = (tree: number): [number, number][] => {

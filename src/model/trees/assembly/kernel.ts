@@ -1,13 +1,13 @@
 /**
  * Scores tree ensembles. AssemblyScript, compiled to `dist/wasm/trees.wasm`; `layout.ts` lays out the tables that are read
- * here, and says what they mean. Two ways to find a row's leaf, of which the layout takes the cheaper one for each ensemble:
+ * here, and says what they mean. A tree has two parts, of which either may be empty:
  *
- * - *Wide* (trees of at most 256 leaves). Values become ranks among the thresholds of their feature, a byte each, so that 16
- *   rows are compared with a threshold at once. Every node of a tree is asked for every row, in pre-order, without a branch:
- *   a row's leaf so far is the first one of the subtree that the row has reached, and a node moves it on where it is that of
- *   its own subtree and the row goes right. The cost is that of the nodes, whatever the depth, and there is nothing to wait for.
- * - *Deep* (any tree). Rows are led down from the root, eight at once, so that the loads of one hide those of the others.
- *   Leaves lead to themselves, so that no row needs a branch.
+ * - Its *top*, of at most 256 ends. Values become ranks among the thresholds of their feature, a byte each, so that 16 rows are
+ *   compared with a threshold at once. Every node is asked for every row, in pre-order, without a branch: a row's end so far
+ *   is the first one of the subtree that the row has reached, and a node moves it on where it is that of its own subtree and
+ *   the row goes right. The cost is that of the nodes, whatever the depth, and there is nothing to wait for.
+ * - What is *below* the ends of the top. Rows are led down from there, eight at once, so that the loads of one hide those of
+ *   the others. Leaves lead to themselves, so that no row needs a branch.
  *
  * All work is done in blocks of {@link BLOCK} rows. Sums are made in the order of the trees, in the precision of the
  * ensemble, one after the other: the same as ONNX Runtime's with one thread.
@@ -17,8 +17,6 @@
 
 /** Rows of a block. */
 const BLOCK: i32 = 128;
-/** Rows that are led down deep trees before the next tree's turn: their values stay in the first cache. */
-const DEEP_BLOCK: i32 = 64;
 /** Up to so many thresholds, all of them are compared; above, they are searched. */
 const COMPARE_ALL: u32 = 24;
 /** Thresholds of a group in a search of floats: as many as are compared at once. */
@@ -55,11 +53,18 @@ class ValueColumn {
 
 @unmanaged
 class Tree {
-  /** Wide: its inner nodes in pre-order, 8 bytes each. Deep: its nodes, the root first. */
-  nodes: usize;
-  /** Wide: inner nodes. Deep: the greatest number of steps to a leaf. */
-  count: u32;
-  /** Deep: the leaf's number by node; wide: 0. */
+  /** The nodes of its top in pre-order, 8 bytes each: where the ranks are, threshold, first end, and how many are left of it. */
+  top: usize;
+  topCount: u32;
+  /** By end of the top: the node below it to start from. 0 where the ends are leaves. */
+  starts: usize;
+  /** Nodes below the top. */
+  below: usize;
+  /** Whether these have 8 bytes. */
+  compact: u32;
+  /** The greatest number of steps from a start to a leaf. */
+  steps: u32;
+  /** By node below the top: the leaf's number. */
   leaves: usize;
   /** What it adds to: {@link Weights}. */
   weights: usize;
@@ -73,7 +78,7 @@ class Weights {
   values: usize;
 }
 
-/* ---- Wide ---- */
+/* ---- Tops ---- */
 
 /** Ranks: how many thresholds are less than a value. Bytes, with 128 taken off, as only signed bytes are compared at once. */
 // @ts-ignore: decorator
@@ -237,47 +242,47 @@ function rankBySearching<T extends number>(values: usize, column: RankColumn, ou
   }
 }
 
-/** Moves 16 rows on from the first leaf of a node's subtree to the first right of it, where they are there and go right. */
+/** Moves 16 rows on from the first end of a node's subtree to the first right of it, where they are there and go right. */
 // @ts-ignore: decorator
 @inline
-function move(leaf: v128, ranks: usize, threshold: v128, first: v128, over: v128): v128 {
+function move(end: v128, ranks: usize, threshold: v128, first: v128, over: v128): v128 {
   const goesRight = i8x16.gt_s(v128.load(ranks), threshold);
-  return i8x16.add(leaf, v128.and(v128.and(goesRight, i8x16.eq(leaf, first)), over));
+  return i8x16.add(end, v128.and(v128.and(goesRight, i8x16.eq(end, first)), over));
 }
 
-/** Finds the leaves of a block's rows in a tree: a byte each. */
-function findLeaves(tree: Tree, leaves: usize): void {
-  let l0 = i8x16.splat(0);
-  let l1 = l0;
-  let l2 = l0;
-  let l3 = l0;
-  let l4 = l0;
-  let l5 = l0;
-  let l6 = l0;
-  let l7 = l0;
-  const end = tree.nodes + (<usize>tree.count << 3);
-  for (let node = tree.nodes; node < end; node += 8) {
+/** Finds the ends of a block's rows in the top of a tree: a byte each. */
+function findEnds(tree: Tree, ends: usize): void {
+  let e0 = i8x16.splat(0);
+  let e1 = e0;
+  let e2 = e0;
+  let e3 = e0;
+  let e4 = e0;
+  let e5 = e0;
+  let e6 = e0;
+  let e7 = e0;
+  const last = tree.top + (<usize>tree.topCount << 3);
+  for (let node = tree.top; node < last; node += 8) {
     const ranks = <usize>load<u32>(node);
     const threshold = v128.load_splat<i8>(node, 4);
     const first = v128.load_splat<i8>(node, 5);
     const over = v128.load_splat<i8>(node, 6);
-    l0 = move(l0, ranks, threshold, first, over);
-    l1 = move(l1, ranks + 16, threshold, first, over);
-    l2 = move(l2, ranks + 32, threshold, first, over);
-    l3 = move(l3, ranks + 48, threshold, first, over);
-    l4 = move(l4, ranks + 64, threshold, first, over);
-    l5 = move(l5, ranks + 80, threshold, first, over);
-    l6 = move(l6, ranks + 96, threshold, first, over);
-    l7 = move(l7, ranks + 112, threshold, first, over);
+    e0 = move(e0, ranks, threshold, first, over);
+    e1 = move(e1, ranks + 16, threshold, first, over);
+    e2 = move(e2, ranks + 32, threshold, first, over);
+    e3 = move(e3, ranks + 48, threshold, first, over);
+    e4 = move(e4, ranks + 64, threshold, first, over);
+    e5 = move(e5, ranks + 80, threshold, first, over);
+    e6 = move(e6, ranks + 96, threshold, first, over);
+    e7 = move(e7, ranks + 112, threshold, first, over);
   }
-  v128.store(leaves, l0);
-  v128.store(leaves, l1, 16);
-  v128.store(leaves, l2, 32);
-  v128.store(leaves, l3, 48);
-  v128.store(leaves, l4, 64);
-  v128.store(leaves, l5, 80);
-  v128.store(leaves, l6, 96);
-  v128.store(leaves, l7, 112);
+  v128.store(ends, e0);
+  v128.store(ends, e1, 16);
+  v128.store(ends, e2, 32);
+  v128.store(ends, e3, 48);
+  v128.store(ends, e4, 64);
+  v128.store(ends, e5, 80);
+  v128.store(ends, e6, 96);
+  v128.store(ends, e7, 112);
 }
 
 /* ---- Weights ---- */
@@ -285,9 +290,9 @@ function findLeaves(tree: Tree, leaves: usize): void {
 /** Puts the weights of rows to their scores; `L` is the type of a leaf's number. */
 // @ts-ignore: decorator
 @inline
-function addWeights<T extends number, L extends number>(leaves: usize, rows: i32, weights: usize, scores: usize, how: i32): void {
+function addWeights<T extends number, L extends number>(leaves: usize, weights: usize, scores: usize, how: i32): void {
   const lanes: i32 = 16 / sizeof<T>();
-  for (let row = 0; row < rows; row += lanes) {
+  for (let row = 0; row < BLOCK; row += lanes) {
     const at = leaves + (<usize>row << alignof<L>());
     const size: usize = sizeof<L>();
     let w: v128;
@@ -312,47 +317,14 @@ function addWeights<T extends number, L extends number>(leaves: usize, rows: i32
   }
 }
 
-// @ts-ignore: decorator
-@inline
-function wide<T extends number>(
-  rows: i32,
-  columns: usize,
-  columnCount: i32,
-  trees: usize,
-  treeCount: i32,
-  scores: usize,
-  targets: i32,
-  how: i32,
-  leaves: usize,
-): void {
-  for (let row = 0; row < rows; row += BLOCK) {
-    for (let c = 0; c < columnCount; c++) {
-      const column = changetype<RankColumn>(columns + <usize>c * offsetof<RankColumn>());
-      const values = column.values + (<usize>row << alignof<T>());
-      if (column.nanLeft != 0) rank<T>(values, column, false);
-      if (column.nanRight != 0) rank<T>(values, column, true);
-    }
-    const block = scores + ((<usize>row * targets) << alignof<T>());
-    for (let t = 0; t < treeCount; t++) {
-      const tree = changetype<Tree>(trees + <usize>t * offsetof<Tree>());
-      findLeaves(tree, leaves);
-      for (let w: u32 = 0; w < tree.targets; w++) {
-        const weights = changetype<Weights>(tree.weights + <usize>w * offsetof<Weights>());
-        const score = block + ((<usize>weights.target * BLOCK) << alignof<T>());
-        addWeights<T, u8>(leaves, BLOCK, weights.values, score, how);
-      }
-    }
-  }
-}
-
-/* ---- Deep ---- */
+/* ---- Below ---- */
 
 /** Nodes of 8 bytes: threshold, column of the block (a number), the second child's number; the first follows it. */
 // @ts-ignore: decorator
 @inline
 function stepCompact(nodes: usize, n: u32, row: usize): u32 {
   const node = nodes + (<usize>n << 3);
-  const x = load<f32>(row + (<usize>load<u16>(node, 4) << 8));
+  const x = load<f32>(row + (<usize>load<u16>(node, 4) << 9));
   return <u32>load<u16>(node, 6) + <u32>(x <= load<f32>(node));
 }
 
@@ -374,24 +346,26 @@ function step<T extends number>(compact: bool, nodes: usize, n: u32, row: usize)
 /** Steps between looks whether all rows have arrived. */
 const STRIDE: u32 = 4;
 
-/** Leads rows down a tree; writes the numbers of their leaves, four bytes each. */
+/** Leads a block's rows down from their ends of a tree's top; writes the numbers of their leaves, four bytes each. */
 // @ts-ignore: decorator
 @inline
-function descend<T extends number>(compact: bool, tree: Tree, block: usize, rows: i32, leaves: usize): void {
-  const nodes = tree.nodes;
-  const most = tree.count;
+function descend<T extends number>(compact: bool, tree: Tree, block: usize, ends: usize, leaves: usize): void {
+  const nodes = tree.below;
+  const starts = tree.starts;
+  const most = tree.steps;
   const numbers = tree.leaves;
   const size: usize = sizeof<T>();
-  for (let row = 0; row < rows; row += 8) {
+  for (let row = 0; row < BLOCK; row += 8) {
     const r0 = block + (<usize>row << alignof<T>());
-    let n0: u32 = 0;
-    let n1: u32 = 0;
-    let n2: u32 = 0;
-    let n3: u32 = 0;
-    let n4: u32 = 0;
-    let n5: u32 = 0;
-    let n6: u32 = 0;
-    let n7: u32 = 0;
+    const end = ends + row;
+    let n0 = load<u32>(starts + (<usize>load<u8>(end) << 2));
+    let n1 = load<u32>(starts + (<usize>load<u8>(end, 1) << 2));
+    let n2 = load<u32>(starts + (<usize>load<u8>(end, 2) << 2));
+    let n3 = load<u32>(starts + (<usize>load<u8>(end, 3) << 2));
+    let n4 = load<u32>(starts + (<usize>load<u8>(end, 4) << 2));
+    let n5 = load<u32>(starts + (<usize>load<u8>(end, 5) << 2));
+    let n6 = load<u32>(starts + (<usize>load<u8>(end, 6) << 2));
+    let n7 = load<u32>(starts + (<usize>load<u8>(end, 7) << 2));
     for (let depth: u32 = 0; depth < most; depth += STRIDE) {
       for (let i: u32 = 1; i < STRIDE; i++) {
         n0 = step<T>(compact, nodes, n0, r0);
@@ -433,7 +407,7 @@ function descend<T extends number>(compact: bool, tree: Tree, block: usize, rows
 @inline
 function copyValues<T extends number>(column: ValueColumn, row: i32): void {
   const values = column.values + (<usize>row << alignof<T>());
-  const bytes = DEEP_BLOCK << alignof<T>();
+  const bytes = BLOCK << alignof<T>();
   const lowest = sizeof<T>() == 4 ? f32x4.splat(-Infinity) : f64x2.splat(-Infinity);
   for (let i = 0; i < bytes; i += 16) {
     const x = v128.load(values + i);
@@ -442,34 +416,50 @@ function copyValues<T extends number>(column: ValueColumn, row: i32): void {
   }
 }
 
+/* ---- Ensembles ---- */
+
 // @ts-ignore: decorator
 @inline
-function deep<T extends number>(
-  compact: bool,
+function score<T extends number>(
   rows: i32,
-  columns: usize,
-  columnCount: i32,
-  block: usize,
+  rankColumns: usize,
+  rankColumnCount: i32,
+  valueColumns: usize,
+  valueColumnCount: i32,
+  values: usize,
   trees: usize,
   treeCount: i32,
   scores: usize,
   targets: i32,
   how: i32,
-  leaves: usize,
+  scratch: usize,
 ): void {
-  for (let row = 0; row < rows; row += DEEP_BLOCK) {
-    for (let c = 0; c < columnCount; c++) {
-      copyValues<T>(changetype<ValueColumn>(columns + <usize>c * offsetof<ValueColumn>()), row);
+  const ends = scratch;
+  const leaves = scratch + BLOCK;
+  for (let row = 0; row < rows; row += BLOCK) {
+    for (let c = 0; c < rankColumnCount; c++) {
+      const column = changetype<RankColumn>(rankColumns + <usize>c * offsetof<RankColumn>());
+      const from = column.values + (<usize>row << alignof<T>());
+      if (column.nanLeft != 0) rank<T>(from, column, false);
+      if (column.nanRight != 0) rank<T>(from, column, true);
     }
-    const inBlock = row & (BLOCK - 1);
-    const first = scores + ((<usize>(row - inBlock) * targets + inBlock) << alignof<T>());
+    for (let c = 0; c < valueColumnCount; c++) {
+      copyValues<T>(changetype<ValueColumn>(valueColumns + <usize>c * offsetof<ValueColumn>()), row);
+    }
+    const block = scores + ((<usize>row * targets) << alignof<T>());
     for (let t = 0; t < treeCount; t++) {
       const tree = changetype<Tree>(trees + <usize>t * offsetof<Tree>());
-      descend<T>(compact, tree, block, DEEP_BLOCK, leaves);
+      const hasBelow = tree.starts != 0;
+      findEnds(tree, ends);
+      if (hasBelow) {
+        if (sizeof<T>() == 4 && tree.compact != 0) descend<T>(true, tree, values, ends, leaves);
+        else descend<T>(false, tree, values, ends, leaves);
+      }
       for (let w: u32 = 0; w < tree.targets; w++) {
         const weights = changetype<Weights>(tree.weights + <usize>w * offsetof<Weights>());
-        const score = first + ((<usize>weights.target * BLOCK) << alignof<T>());
-        addWeights<T, u32>(leaves, DEEP_BLOCK, weights.values, score, how);
+        const target = block + ((<usize>weights.target * BLOCK) << alignof<T>());
+        if (hasBelow) addWeights<T, u32>(leaves, weights.values, target, how);
+        else addWeights<T, u8>(ends, weights.values, target, how);
       }
     }
   }
@@ -529,41 +519,18 @@ export function logistic(sums: usize, base: f32, count: i32, out: usize): void {
 
 /* ---- What the host calls ---- */
 
-/** Adds the weights of wide trees to the scores of `rows` rows: `[block][target][row of the block]`. */
-export function wide32(
-  rows: i32, columns: usize, columnCount: i32, trees: usize, treeCount: i32,
-  scores: usize, targets: i32, how: i32, leaves: usize,
+/** Adds the weights of trees to the scores of `rows` rows: `[block][target][row of the block]`. */
+export function score32(
+  rows: i32, rankColumns: usize, rankColumnCount: i32, valueColumns: usize, valueColumnCount: i32, values: usize,
+  trees: usize, treeCount: i32, scores: usize, targets: i32, how: i32, scratch: usize,
 ): void {
-  wide<f32>(rows, columns, columnCount, trees, treeCount, scores, targets, how, leaves);
+  score<f32>(rows, rankColumns, rankColumnCount, valueColumns, valueColumnCount, values, trees, treeCount, scores, targets, how, scratch);
 }
 
-export function wide64(
-  rows: i32, columns: usize, columnCount: i32, trees: usize, treeCount: i32,
-  scores: usize, targets: i32, how: i32, leaves: usize,
+/** The same in double precision. */
+export function score64(
+  rows: i32, rankColumns: usize, rankColumnCount: i32, valueColumns: usize, valueColumnCount: i32, values: usize,
+  trees: usize, treeCount: i32, scores: usize, targets: i32, how: i32, scratch: usize,
 ): void {
-  wide<f64>(rows, columns, columnCount, trees, treeCount, scores, targets, how, leaves);
-}
-
-/** The same of deep trees, whose nodes have 8 bytes. */
-export function compact32(
-  rows: i32, columns: usize, columnCount: i32, block: usize, trees: usize, treeCount: i32,
-  scores: usize, targets: i32, how: i32, leaves: usize,
-): void {
-  deep<f32>(true, rows, columns, columnCount, block, trees, treeCount, scores, targets, how, leaves);
-}
-
-/** The same of deep trees of any size: nodes of 12 bytes. */
-export function large32(
-  rows: i32, columns: usize, columnCount: i32, block: usize, trees: usize, treeCount: i32,
-  scores: usize, targets: i32, how: i32, leaves: usize,
-): void {
-  deep<f32>(false, rows, columns, columnCount, block, trees, treeCount, scores, targets, how, leaves);
-}
-
-/** The same in double precision: nodes of 16 bytes. */
-export function large64(
-  rows: i32, columns: usize, columnCount: i32, block: usize, trees: usize, treeCount: i32,
-  scores: usize, targets: i32, how: i32, leaves: usize,
-): void {
-  deep<f64>(false, rows, columns, columnCount, block, trees, treeCount, scores, targets, how, leaves);
+  score<f64>(rows, rankColumns, rankColumnCount, valueColumns, valueColumnCount, values, trees, treeCount, scores, targets, how, scratch);
 }

@@ -7,7 +7,7 @@ import type { ElementType } from '../../plan/facts.js';
 import type { PlannedModel } from '../../plan/plan.js';
 import { allocate } from '../element-types.js';
 import type { Engine, ModelBatch, Tensor } from '../engine.js';
-import { floatAbove, floatBelow } from './column-function.js';
+import { floatAbove, floatBelow } from './floats.js';
 import { MODE } from './ensemble.js';
 import type { TreesModel } from './model.js';
 

@@ -4,6 +4,7 @@
  * these questions make one for equality.
  */
 import { MODE, UnsupportedEnsemble, type Ensemble } from './ensemble.js';
+import { floatBelow, type Precision } from './floats.js';
 
 /** A node of a tree; a leaf where `left` is absent. Nodes may be shared: what is below them is alike. */
 export interface CanonicalNode {
@@ -25,25 +26,9 @@ export interface CanonicalTree {
   readonly leaves: readonly number[];
 }
 
-const f32 = new Float32Array(1);
-const u32 = new Uint32Array(f32.buffer);
-const f64 = new Float64Array(1);
-const u64 = new BigUint64Array(f64.buffer);
-
-/** The greatest number below a finite one or infinity, in a precision. `value` is exact in it, and not minus infinity. */
-export function previous(value: number, precision: Ensemble['precision']): number {
-  if (precision === 'float32') {
-    f32[0] = value;
-    if (value > 0) u32[0]! -= 1;
-    else if (value < 0) u32[0]! += 1;
-    else return -(2 ** -149);
-    return f32[0];
-  }
-  f64[0] = value;
-  if (value > 0) u64[0]! -= 1n;
-  else if (value < 0) u64[0]! += 1n;
-  else return -Number.MIN_VALUE;
-  return f64[0];
+/** The greatest number that compares as less: -0 does not less than 0. `value` is not minus infinity. */
+function lessThan(value: number, precision: Precision): number {
+  return floatBelow(value === 0 ? -0 : value, precision);
 }
 
 /**
@@ -76,7 +61,7 @@ export function canonicalTree({ nodes, roots, precision }: Ensemble, index: numb
     });
     const below = (): number => {
       if (value === -Infinity) throw new UnsupportedEnsemble('asks what is less than minus infinity');
-      return previous(value, precision);
+      return lessThan(value, precision);
     };
     switch (mode) {
       case MODE.leq:

@@ -6,6 +6,8 @@
  * the numbers for which this holds are all up to one, or all from one on: the question can be put to `x` itself.
  */
 
+import { float32At, float64At, rank32, rank64, type Precision } from './floats.js';
+
 /**
  * A step: a function that never falls where its argument rises, or never rises, NaN aside. Its value is rounded to the type
  * that the graph computes it in.
@@ -32,50 +34,6 @@ export function applySteps(steps: readonly Step[], x: number): number {
  */
 export function isTotal(steps: readonly Step[]): boolean {
   return !Number.isNaN(applySteps(steps, Infinity)) && !Number.isNaN(applySteps(steps, -Infinity));
-}
-
-/** Precisions that trees compare in. */
-export type Precision = 'float32' | 'float64';
-
-/**
- * Floats in their order, as whole numbers: ranks of neighbours differ by one; -0 and 0 are neighbours. Numbers for float32,
- * as there are many thresholds, and bigints for float64, whose ranks have 64 bits.
- */
-const view = new DataView(new ArrayBuffer(8));
-
-function rank32(x: number): number {
-  view.setFloat32(0, x);
-  const bits = view.getInt32(0);
-  // Negative floats have the sign bit, and larger bits the smaller they are.
-  return bits >= 0 ? bits : -(bits & 0x7fffffff) - 1;
-}
-
-function float32At(rank: number): number {
-  view.setInt32(0, rank >= 0 ? rank : (-rank - 1) | 0x80000000);
-  return view.getFloat32(0);
-}
-
-const SIGN_64 = 1n << 63n;
-
-function rank64(x: number): bigint {
-  view.setFloat64(0, x);
-  const bits = view.getBigUint64(0);
-  return bits < SIGN_64 ? bits : SIGN_64 - bits - 1n;
-}
-
-function float64At(rank: bigint): number {
-  view.setBigUint64(0, rank >= 0n ? rank : SIGN_64 - rank - 1n);
-  return view.getFloat64(0);
-}
-
-/** The next float below in a precision; NaN below -∞. */
-export function floatBelow(x: number, precision: Precision): number {
-  return precision === 'float32' ? float32At(rank32(x) - 1) : float64At(rank64(x) - 1n);
-}
-
-/** The next float above in a precision; NaN above ∞. */
-export function floatAbove(x: number, precision: Precision): number {
-  return precision === 'float32' ? float32At(rank32(x) + 1) : float64At(rank64(x) + 1n);
 }
 
 /**

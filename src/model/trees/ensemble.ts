@@ -7,6 +7,8 @@
  * rows go for which that holds.
  */
 
+import type { Precision } from './floats.js';
+
 /** What an inner node asks, as `x ∘ threshold`; `leaf` asks nothing. A NaN fulfils only `neq`, unless the node says so. */
 export const MODE = { leaf: 0, leq: 1, lt: 2, gte: 3, gt: 4, eq: 5, neq: 6 } as const;
 
@@ -42,7 +44,7 @@ export type Labels =
 /** A tree ensemble. */
 export interface Ensemble {
   /** What the operator compares thresholds in, and adds weights in: that of its input, float32 for integers. */
-  readonly precision: 'float32' | 'float64';
+  readonly precision: Precision;
   /** Width of X at least: the greatest column that a node reads, and one. */
   readonly width: number;
   /** The first node of each tree, in the order in which their weights are added. */

@@ -2,8 +2,9 @@
  * Folds what a graph does to the columns of X into the thresholds of an ensemble, so that it can be asked about the columns
  * as they come. Exact: each row takes the same way through every tree.
  */
-import { applySteps, floatBelow, whereHolds, type Precision, type Step, type TracedColumn } from './column-function.js';
+import { applySteps, whereHolds, type Step, type TracedColumn } from './column-function.js';
 import { MODE, type Ensemble, type Mode } from './ensemble.js';
+import { floatBelow, type Precision } from './floats.js';
 
 /** A column that a folded ensemble reads. */
 export interface RawColumn {

@@ -5,8 +5,9 @@
 import type { ElementType } from '../../plan/facts.js';
 import { elementTypeOf } from '../element-types.js';
 import type { GraphProto, NodeProto } from '../onnx_pb.js';
-import { isTotal, type Precision, type Step, type TracedColumn } from './column-function.js';
+import { isTotal, type Step, type TracedColumn } from './column-function.js';
 import { attributeOf, isOnnx, isOnnxMl, type Constant, type Constants } from './constants.js';
+import type { Precision } from './floats.js';
 import { NotFoldable } from './fold.js';
 
 /** An input of the graph as it is fed. */

@@ -1,15 +1,9 @@
 /** What a graph does to columns, folded into thresholds: every row takes the same way as before, to the last bit. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  applySteps,
-  floatAbove,
-  floatBelow,
-  whereHolds,
-  type Precision,
-  type Step,
-} from '../../../src/model/trees/column-function.js';
+import { applySteps, whereHolds, type Step } from '../../../src/model/trees/column-function.js';
 import { MODE, type Ensemble, type Mode } from '../../../src/model/trees/ensemble.js';
+import { floatAbove, floatBelow, type Precision } from '../../../src/model/trees/floats.js';
 import { foldEnsemble, NotFoldable } from '../../../src/model/trees/fold.js';
 import { leafOf } from '../../support/reference-trees.js';
 

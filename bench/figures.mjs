@@ -31,6 +31,7 @@ import { colonnade, peers } from './contestants.mjs';
  * @property {Contestant[]} contestants times are told as multiples of the first one's
  * @property {Target[]} targets
  * @property {string} [kernels] output of the model: the irreducible work is measured as well
+ * @property {string[]} [atScale] contestants whose cost at scale is estimated; see cost.mjs
  * @property {boolean} [fixed] its number of rows is what it is about
  */
 
@@ -89,6 +90,7 @@ export function races(python) {
         { of: 'http_rows', over: 'colonnade', least: 1000 },
       ],
       kernels: 'prediction',
+      atScale: ['colonnade', 'polars_onnx', 'pyspark_arrow_session', 'http_rows'],
     },
     {
       id: 'wide',
@@ -102,6 +104,7 @@ export function races(python) {
         { of: 'polars_onnx', over: 'colonnade', figure: 'cpu_s', least: 5 },
       ],
       kernels: 'prediction',
+      atScale: ['colonnade', 'polars_onnx'],
     },
     {
       id: 'mixed',
@@ -127,6 +130,7 @@ export function races(python) {
         { of: 'polars_xgboost', over: 'colonnade', least: 2 },
       ],
       kernels: 'probabilities',
+      atScale: ['colonnade', 'polars_onnx', 'polars_xgboost'],
     },
     {
       id: 'lightgbm',

@@ -6,13 +6,13 @@
  * @property {{ label: string, ratio: number, ours: boolean }[]} bars
  */
 
-const WIDTH = 860;
-const LABELS = 330;
+const WIDTH = 940;
+const LABELS = 400;
 const RIGHT = 70;
 const BAR = 16;
 const ROW = 22;
 const HEAD = 34;
-const TOP = 62;
+const TOP = 76;
 const BOTTOM = 24;
 
 const STYLE = `

@@ -7,6 +7,7 @@ import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { lack } from './contestants.mjs';
+import { costTable } from './cost.mjs';
 import {
   LEAST_TREES,
   memoryRace,
@@ -113,6 +114,8 @@ const sections = [];
 const targets = [];
 /** @type {Group[]} */
 const groups = [];
+/** Races that the cost at scale is estimated from. @type {{ race: Race, results: Result[] }[]} */
+const scalable = [];
 /** What did not run, and why. @type {Set<string>} */
 const missing = new Set();
 /** @type {Record<string, unknown>} */
@@ -164,6 +167,8 @@ function report(race, places) {
     title,
     bars: results.map(({ title: label, ours, costs }) => ({ label, ours, ratio: medianCost(costs).wall_s / base })),
   });
+  const { atScale } = race;
+  if (atScale !== undefined) scalable.push({ race, results: results.filter(({ id }) => atScale.includes(id)) });
   if (race.kernels === undefined) return;
   console.error(`${race.id}, kernels`);
   const seconds = kernels({ source, model: models[race.model], output: race.kernels, folder: places.outputs });
@@ -260,6 +265,9 @@ for (const race of races(python)) {
 if (settings.figures.includes('memory')) memory();
 if (treeTimes.length > 0) reportTrees(treeTimes);
 if (settings.figures.includes('reflink')) reflink();
+if (scalable.length > 0) {
+  sections.push('## Cost at scale, on paper', costTable(scalable, availableParallelism()));
+}
 if (largest.length > 0) {
   targets.push({
     text: 'largest process of Colonnade in all of these',

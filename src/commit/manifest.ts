@@ -11,8 +11,10 @@ export interface WrittenFile {
   readonly path: string;
   readonly rows: number;
   readonly bytes: number;
-  /** sha256, hex. */
+  /** sha256, hex, of the file; of what is behind the shared bytes where there are such. */
   readonly sha256: string;
+  /** Bytes at the start that are blocks of the source, which the file system shares: they were neither read nor written. */
+  readonly shared_bytes?: number;
 }
 
 export interface Manifest {

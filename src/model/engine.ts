@@ -47,6 +47,8 @@ export interface ModelBatch {
  */
 export interface Engine {
   readonly name: EngineName;
+  /** Whether native code scores, which can take the process down with it; WebAssembly cannot. */
+  readonly isNative: boolean;
   /**
    * The outputs by name. Each that is row-wise has `batch.rows` as its first dimension.
    *

@@ -340,6 +340,7 @@ class OrtSession {
 /** A model that ONNX Runtime scores. */
 class OrtModel implements Model {
   readonly name = 'onnxruntime';
+  readonly isNative = true;
   readonly signature: ModelSignature;
   readonly #fetches: readonly string[];
   #session: OrtSession | undefined;

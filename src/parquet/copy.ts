@@ -5,11 +5,11 @@
  *     await copy.opened                         `destination` is there, and may be written to behind the first `bytes` bytes
  *     await copy.copied                         { bytes, reflink }: the first `bytes` bytes are in `destination`
  *     …fsync…
- *     await copy.digest()                       { bytes, sha256 } of the whole destination; or `abort()`
+ *     await copy.digest()                       { bytes, sha256, … } of the destination; or `abort()`
  *
  * A thread of its own does it, as hashing takes as long as scoring a simple model. The hash is fed while the bytes pass
  * by, so that `digest()` only reads what was appended. Where the file system can share blocks (XFS, Btrfs, APFS), nothing
- * is copied.
+ * is copied and nothing read: the bytes are the source's own, and only what is appended is hashed.
  */
 import * as crypto from 'node:crypto';
 import * as fs from 'node:fs';
@@ -30,6 +30,15 @@ export interface CopyOptions {
   readonly thread?: boolean;
 }
 
+/** What a destination holds. */
+export interface CopyDigest {
+  readonly bytes: number;
+  /** Of all bytes; of those behind the shared ones where there are such. */
+  readonly sha256: string;
+  /** Bytes at the start that are the source's own blocks; absent where the file system does not share any. */
+  readonly sharedBytes?: number;
+}
+
 export interface StartedCopy {
   /**
    * Resolves when the destination is the file that the bytes go to, which may have none of them yet.
@@ -45,7 +54,7 @@ export interface StartedCopy {
    * sha256 (hex) and size of the destination as it is now; ends the thread. Call it once, after `copied` and after appending.
    * @throws ColonnadeError as `copied`; also where a sync in between failed, after which the destination cannot be trusted.
    */
-  digest(): Promise<{ readonly bytes: number; readonly sha256: string }>;
+  digest(): Promise<CopyDigest>;
   /** Ends the thread at once; the destination stays as it is. May be called at any time. */
   abort(): Promise<void>;
 }
@@ -54,7 +63,7 @@ export interface StartedCopy {
 type Message =
   | { readonly kind: 'opened' }
   | { readonly kind: 'copied'; readonly reflink: boolean }
-  | { readonly kind: 'digest'; readonly bytes: number; readonly sha256: string }
+  | { readonly kind: 'digest'; readonly bytes: number; readonly sha256: string; readonly shared: boolean }
   | {
       readonly kind: 'failed';
       readonly side: 'source' | 'destination';
@@ -161,6 +170,7 @@ function copyWork(
     }
   };
 
+  let shared = false;
   const failed = (error: unknown): void => {
     const { code = '', message } = error as NodeJS.ErrnoException;
     post({ kind: 'failed', side, code, message });
@@ -173,13 +183,14 @@ function copyWork(
   const copy = async (): Promise<void> => {
     const input = nodeFs.openSync(job.source, 'r');
     try {
-      const shared = reflink();
+      shared = reflink();
       side = 'destination';
       target = nodeFs.openSync(job.destination, shared ? 'r+' : 'w+');
-      if (shared && nodeFs.fstatSync(target).size > job.bytes) nodeFs.ftruncateSync(target, job.bytes);
+      const { size } = nodeFs.fstatSync(target);
+      if (shared && size > job.bytes) nodeFs.ftruncateSync(target, job.bytes);
       post({ kind: 'opened' });
-      const end = await (shared ? pass(target, 0, job.bytes, undefined) : pass(input, 0, job.bytes, target));
-      if (job.bytes >= syncEvery) startSync(target);
+      const end = shared ? Math.min(size, job.bytes) : await pass(input, 0, job.bytes, target);
+      if (!shared && job.bytes >= syncEvery) startSync(target);
       post(end < job.bytes ? { kind: 'short', offset: end } : { kind: 'copied', reflink: shared });
     } finally {
       nodeFs.closeSync(input);
@@ -189,7 +200,7 @@ function copyWork(
     side = 'destination';
     try {
       const bytes = await pass(target as number, job.bytes, Infinity, undefined);
-      if (failedSync === undefined) post({ kind: 'digest', bytes, sha256: hash.digest('hex') });
+      if (failedSync === undefined) post({ kind: 'digest', bytes, sha256: hash.digest('hex'), shared });
       else failed(failedSync);
     } finally {
       closeTarget();
@@ -283,7 +294,8 @@ export function startCopy(job: CopyJob, options: CopyOptions = {}): StartedCopy 
       ask();
       const message = await answers.digest;
       if (message.kind !== 'digest') throw copyError(job, message);
-      return { bytes: message.bytes, sha256: message.sha256 };
+      const { bytes, sha256, shared } = message;
+      return { bytes, sha256, ...(shared ? { sharedBytes: job.bytes } : {}) };
     },
     abort: stop,
   };

@@ -48,7 +48,7 @@ export class Execution {
   /** By file. */
   readonly #shards: ReadonlyMap<number, readonly Shard[]>;
   /** Known once the run has begun. */
-  #choice: WorkerChoice = { workers: 1 };
+  #choice: WorkerChoice = { workers: 1, mainScores: true };
   /** The sink's. */
   #database: Promise<Database> | undefined;
   /** The one that the plan was made with, until a worker has taken it. */
@@ -234,7 +234,9 @@ export class Execution {
         })),
         inputs: plan.files.map(({ path, rows, fingerprint }) => ({ path, rows, fingerprint })),
         output: this.#places.output,
-        outputs,
+        outputs: outputs.map(({ sharedBytes, ...file }) =>
+          sharedBytes === undefined ? file : { ...file, shared_bytes: sharedBytes },
+        ),
         quarantine,
         ledger,
         reasons: addUp(all.map(({ counts }) => counts.reasons)),
@@ -266,7 +268,7 @@ export class Execution {
     const choice = this.#choice;
     const database = this.#planning;
     // Models and database are the first worker's: another one, opened after a failure, opens its own.
-    this.#choice = { workers: choice.workers };
+    this.#choice = { workers: choice.workers, mainScores: choice.workers === 1 };
     this.#planning = undefined;
     return openWorker(
       {

@@ -13,6 +13,8 @@ import { openLocalWorker, openPlannedModels, type ShardWorker } from './shard-wo
  * 1.0 s with two.)
  */
 const WORTH_PROCESSES_S = 2;
+/** The same where the main process scores as well, while the others start. */
+const WORTH_HELPERS_S = 0.5;
 /** Threads of DuckDB in one worker: more would decode faster than one thread of JavaScript can take. */
 const MOST_THREADS = 4;
 /** Rows that the model's time is measured with: enough to tell models apart, in a hundredth of a second. */
@@ -33,9 +35,13 @@ export function scanThreads(onInvalid: Plan['onInvalid'], workers = 1): number {
 
 /** What scores the shards of a run. */
 export interface WorkerChoice {
-  /** Worker processes; 1 means that the main process scores itself. */
   readonly workers: number;
-  /** The models, where they were opened to be measured and the main process scores itself. */
+  /**
+   * Whether the first of them is the main process. It is where it is the only one; with others beside it where nothing native
+   * scores, as a crash would end the run.
+   */
+  readonly mainScores: boolean;
+  /** The models, where they were opened to be measured and the main process scores. */
   readonly models?: readonly Model[];
 }
 
@@ -45,18 +51,24 @@ export interface WorkerChoice {
 export async function chooseWorkers(plan: Plan, requested?: number): Promise<WorkerChoice> {
   const wanted = requested ?? plan.run.workers;
   const useful = Math.max(1, plan.shards.length);
-  if (wanted !== 'auto') return { workers: Math.min(wanted, useful) };
+  if (wanted !== 'auto') {
+    const workers = Math.min(wanted, useful);
+    return { workers, mainScores: workers === 1 };
+  }
   const most = Math.min(availableParallelism(), useful);
-  if (most === 1) return { workers: 1 };
+  if (most === 1) return { workers: 1, mainScores: true };
   const models = await openPlannedModels(plan);
   let perRow = 0;
   for (const [i, { inputs, batchSize, fixedBatch }] of plan.models.entries()) {
     const rows = fixedBatch ? batchSize : Math.min(batchSize, MEASURED_ROWS);
     perRow += secondsPerRow(models[i]!, inputs, rows) ?? UNMEASURED_S;
   }
-  if (perRow * plan.expected.rows < WORTH_PROCESSES_S) return { workers: 1, models };
+  const seconds = perRow * plan.expected.rows;
+  if (models.every(({ isNative }) => !isNative))
+    return { workers: seconds < WORTH_HELPERS_S ? 1 : most, mainScores: true, models };
+  if (seconds < WORTH_PROCESSES_S) return { workers: 1, mainScores: true, models };
   for (const model of models) await model.release();
-  return { workers: most };
+  return { workers: most, mainScores: false };
 }
 
 /** What the workers of a run are opened for. */
@@ -68,14 +80,11 @@ interface WorkersTask extends WorkerChoice {
   readonly database?: Database;
 }
 
-/**
- * Opens one of `workers` workers: in this process when it is the only one, which then has the models and the database that
- * are open already.
- */
+/** Opens a worker: in this process where `mainScores`, with the models and the database that are open already. */
 export async function openWorker(task: WorkersTask, signal: AbortSignal): Promise<ShardWorker> {
-  const { workers, models, database, ...rest } = task;
+  const { workers, mainScores, models, database, ...rest } = task;
   const threads = scanThreads(task.plan.onInvalid, workers);
-  if (workers === 1) {
+  if (mainScores) {
     return openLocalWorker({ ...rest, threads }, signal, {
       ...(models === undefined ? {} : { models }),
       ...(database === undefined ? {} : { database }),

@@ -54,9 +54,9 @@ export class AppendSink implements Sink {
     const { rows } = await splice.finish(await readSameFooter(file), this.#context.metadata);
     this.#splices.delete(file.index);
     await splice.close();
-    const { bytes, sha256 } = await copy.digest();
+    const digest = await copy.digest();
     this.#prepared.delete(file.index);
-    this.#staged.set(file.index, { path: file.relativePath, rows, bytes, sha256 });
+    this.#staged.set(file.index, { path: file.relativePath, rows, ...digest });
     this.#onRoom?.();
     return rows;
   }

@@ -95,9 +95,23 @@ describe('a copy whose blocks are shared with the source', () => {
     expect(await copy.copied).toEqual({ bytes: 1000, reflink: true });
     await writeFile(join(folder, 'usual'), '');
     expect((await stat(destination)).mode).toBe((await stat(join(folder, 'usual'))).mode);
+    await copy.abort();
+  });
+
+  it('is not read again: what is appended is hashed, and how much is shared is told', async () => {
+    fs.copyFileSync = (from, to) => {
+      copyFileSync(from, to);
+    };
+    syncBuiltinESMExports();
+    const destination = join(folder, 'shared');
+    const copy = startCopy({ source, destination, bytes: 1000 }, { thread: false });
+    await copy.copied;
+    await appendFile(destination, 'appended');
     expect(await copy.digest()).toEqual({
-      bytes: 1000,
-      sha256: createHash('sha256').update(content.subarray(0, 1000)).digest('hex'),
+      bytes: 1008,
+      sha256: createHash('sha256').update('appended').digest('hex'),
+      sharedBytes: 1000,
     });
+    expect(await readFile(destination)).toEqual(Buffer.concat([content.subarray(0, 1000), Buffer.from('appended')]));
   });
 });

@@ -341,7 +341,7 @@ describe('a shard', () => {
         planOf(each),
         shardOf(each),
         given,
-        [{ name: 'onnxruntime', run: fail, release: () => model.release() }, model],
+        [{ name: 'onnxruntime', isNative: true, run: fail, release: () => model.release() }, model],
         appending,
       ),
     );

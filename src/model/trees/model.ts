@@ -80,6 +80,7 @@ export async function openTreesModel(
 /** A model that the kernel scores, its trees at least. */
 export class TreesModel implements Model {
   readonly name = 'trees';
+  readonly isNative: boolean;
   readonly signature: ModelSignature;
   readonly graph: TreesGraph;
   readonly #outputs: readonly string[];
@@ -98,6 +99,7 @@ export class TreesModel implements Model {
     this.signature = signature;
     this.#outputs = outputs;
     this.#prefix = prefix;
+    this.isNative = prefix !== undefined || suffix !== undefined;
     this.#suffix = suffix;
     this.#scorers = graph.ensembles.map((placed) => new EnsembleScorer(placed));
   }

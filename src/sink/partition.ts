@@ -44,6 +44,7 @@ export class PartitionSink implements Sink {
   /** Ranges that may be written at once: beside the scoring there is room for one. */
   #most = 1;
   #shortOfMemory = false;
+  #failure: { readonly error: unknown } | undefined;
   #onFailure: (error: unknown) => void = () => undefined;
 
   constructor(context: SinkContext) {
@@ -80,8 +81,8 @@ export class PartitionSink implements Sink {
     if (!this.#shortOfMemory) this.#most = this.#context.writers;
     this.#writeNext();
     while (this.#under.size > 0) await Promise.race(this.#under);
-    // By the first failure, if there was one.
     this.#context.signal.throwIfAborted();
+    if (this.#failure !== undefined) throw this.#failure.error;
     return this.#staged.sort((a, b) => (a.path < b.path ? -1 : 1));
   }
 
@@ -91,14 +92,16 @@ export class PartitionSink implements Sink {
   }
 
   #writeNext(): void {
-    while (this.#copying.size < this.#most && !this.#context.signal.aborted) {
+    while (this.#copying.size < this.#most && this.#failure === undefined && !this.#context.signal.aborted) {
       const range = this.#ready.shift();
       if (range === undefined) return;
       for (const other of this.#copying) other.alone = false;
       range.alone = this.#copying.size === 0;
       this.#copying.add(range);
       const under = this.#write(range).catch((error: unknown) => {
-        if (!this.#context.signal.aborted) this.#onFailure(error);
+        if (this.#context.signal.aborted) return;
+        this.#failure ??= { error };
+        this.#onFailure(error);
       });
       this.#under.add(under);
       void under.then(() => this.#under.delete(under));

@@ -10,35 +10,33 @@
 import { rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, relative } from 'node:path';
 import { ColonnadeError } from '../errors.js';
-import type { Plan, PlannedFile, Shard } from '../plan/plan.js';
+import type { PlannedFile, Shard } from '../plan/plan.js';
+import { quoteIdentifier } from '../plan/sql.js';
 import { systemError } from '../system-errors.js';
 import { outputSelects, type ScoredShard } from './join.js';
 import { rangesOf } from './ranges.js';
 import type { Sink, SinkContext, StagedFile } from './sink.js';
 import { filesBelow, stagedFile, syncFile } from './staged-files.js';
-import { makeFolderOf, writeRows, type SourceQuery } from './write.js';
+import { makeFolderOf, readRows, writeRows, type SourceQuery } from './write.js';
 
 /** Shards that are written by one COPY. */
 interface Range {
   /** Told in the names of its files. */
   readonly name: string;
-  /** Each with its scores once it is scored. */
-  readonly shards: { readonly shard: Shard; scores?: string }[];
-  /** Shards that are to be scored yet. */
-  missing: number;
+  readonly shards: readonly Shard[];
   /** No other range was written at any time while this one was. */
   alone: boolean;
 }
 
 export class PartitionSink implements Sink {
   readonly #context: SinkContext;
-  /** By shard. */
-  readonly #rangeOf: readonly Range[];
-  /** Ranges that are scored, and that nobody writes yet. */
-  readonly #ready: Range[] = [];
+  /** Scores files of the shards that are scored, by shard. */
+  readonly #scores = new Map<number, string>();
+  /** Ranges that nobody writes yet, in order; unknown until the first shard is scored. */
+  #waiting: Range[] | undefined;
   /** Ranges that DuckDB writes. */
   readonly #copying = new Set<Range>();
-  /** What goes on for ranges from their COPY until their files are staged; never rejected. */
+  /** What goes on beside the scoring: to find the ranges, and each from its COPY until its files are staged. Never rejected. */
   readonly #under = new Set<Promise<void>>();
   readonly #staged: StagedFile[] = [];
   /** Ranges that may be written at once: beside the scoring there is room for one. */
@@ -49,13 +47,6 @@ export class PartitionSink implements Sink {
 
   constructor(context: SinkContext) {
     this.#context = context;
-    const ranges = rangesOf(context.plan);
-    const digits = String(ranges.length - 1).length;
-    this.#rangeOf = ranges.flatMap((shards, i) => {
-      const name = String(i).padStart(digits, '0');
-      const range: Range = { name, shards: shards.map((shard) => ({ shard })), missing: shards.length, alone: true };
-      return shards.map(() => range);
-    });
   }
 
   begin(onFailure: (error: unknown) => void): void {
@@ -63,13 +54,9 @@ export class PartitionSink implements Sink {
   }
 
   addShard(_: PlannedFile, shard: Shard, scores: string): Promise<void> {
-    const range = this.#rangeOf[shard.index]!;
-    range.shards[shard.index - range.shards[0]!.shard.index]!.scores = scores;
-    range.missing -= 1;
-    if (range.missing === 0) {
-      this.#ready.push(range);
-      this.#writeNext();
-    }
+    this.#scores.set(shard.index, scores);
+    if (shard.index === 0) this.#goOn(this.#findRanges(shard));
+    this.#writeNext();
     return Promise.resolve();
   }
 
@@ -91,20 +78,52 @@ export class PartitionSink implements Sink {
     await Promise.all(this.#under);
   }
 
+  /** Goes on with work while others are scored. */
+  #goOn(work: Promise<void>): void {
+    const under = work.catch((error: unknown) => {
+      if (this.#context.signal.aborted) return;
+      this.#failure ??= { error };
+      this.#onFailure(error);
+    });
+    this.#under.add(under);
+    void under.then(() => this.#under.delete(under));
+  }
+
+  /** The first shard tells how many folders there are, about: with many of them, few ranges make few small files. */
+  async #findRanges(first: Shard): Promise<void> {
+    const { plan, database } = this.#context;
+    const line = await (await database()).beside();
+    try {
+      const [query] = this.#queriesOf([first]);
+      const names = plan.sink.partitionBy.map(quoteIdentifier).join(', ');
+      const rows = await readRows(
+        line,
+        query!,
+        `SELECT count(*) AS n FROM (SELECT DISTINCT ${names} FROM (${query!.select}))`,
+      );
+      const ranges = rangesOf(plan, Number(rows[0]!['n']));
+      const digits = String(ranges.length - 1).length;
+      this.#waiting = ranges.map((shards, i) => ({ name: String(i).padStart(digits, '0'), shards, alone: true }));
+    } finally {
+      await line.close();
+    }
+    this.#writeNext();
+  }
+
+  /** The first of the ranges that wait whose shards are all scored. */
+  #nextScored(): Range | undefined {
+    const at = this.#waiting?.findIndex(({ shards }) => shards.every(({ index }) => this.#scores.has(index))) ?? -1;
+    return at < 0 ? undefined : this.#waiting!.splice(at, 1)[0];
+  }
+
   #writeNext(): void {
     while (this.#copying.size < this.#most && this.#failure === undefined && !this.#context.signal.aborted) {
-      const range = this.#ready.shift();
+      const range = this.#nextScored();
       if (range === undefined) return;
       for (const other of this.#copying) other.alone = false;
       range.alone = this.#copying.size === 0;
       this.#copying.add(range);
-      const under = this.#write(range).catch((error: unknown) => {
-        if (this.#context.signal.aborted) return;
-        this.#failure ??= { error };
-        this.#onFailure(error);
-      });
-      this.#under.add(under);
-      void under.then(() => this.#under.delete(under));
+      this.#goOn(this.#write(range));
     }
   }
 
@@ -119,7 +138,7 @@ export class PartitionSink implements Sink {
       this.#shortOfMemory = true;
       this.#most = 1;
       await remove(folder);
-      this.#ready.unshift(range);
+      this.#waiting!.unshift(range);
       return;
     } finally {
       this.#copying.delete(range);
@@ -133,7 +152,7 @@ export class PartitionSink implements Sink {
     await makeFolderOf(join(folder, 'part'));
     const line = await (await database()).beside();
     try {
-      await writeRows(line, queriesOf(plan, shards), folder, {
+      await writeRows(line, this.#queriesOf(shards), folder, {
         compression: plan.sink.compression,
         rowGroupSize: plan.sink.rowGroupSize,
         metadata,
@@ -143,6 +162,22 @@ export class PartitionSink implements Sink {
     } finally {
       await line.close();
     }
+  }
+
+  /** Queries over the files of which there are shards. */
+  #queriesOf(shards: readonly Shard[]): SourceQuery[] {
+    const byFile = new Map<number, ScoredShard[]>();
+    for (const shard of shards) {
+      const scored = { shard, scores: this.#scores.get(shard.index)! };
+      const others = byFile.get(shard.file);
+      if (others === undefined) byFile.set(shard.file, [scored]);
+      else others.push(scored);
+    }
+    const { plan } = this.#context;
+    return [...byFile].flatMap(([index, scored]) => {
+      const file = plan.files[index]!;
+      return outputSelects(plan, file, scored).map((select) => ({ select, file }));
+    });
   }
 
   /** Gives the files of a range their places and names. */
@@ -161,21 +196,6 @@ export class PartitionSink implements Sink {
     }
     await remove(folder);
   }
-}
-
-/** A query for each file of which a range has shards. */
-function queriesOf(plan: Plan, shards: Range['shards']): SourceQuery[] {
-  const byFile = new Map<number, ScoredShard[]>();
-  for (const { shard, scores } of shards) {
-    const scored = { shard, scores: scores! };
-    const others = byFile.get(shard.file);
-    if (others === undefined) byFile.set(shard.file, [scored]);
-    else others.push(scored);
-  }
-  return [...byFile].flatMap(([index, scored]) => {
-    const file = plan.files[index]!;
-    return outputSelects(plan, file, scored).map((select) => ({ select, file }));
-  });
 }
 
 function isOutOfMemory(error: unknown): error is ColonnadeError {

@@ -3,18 +3,24 @@ import type { Plan, Shard } from '../plan/plan.js';
 
 /** Compressed bytes of the source that are worth a file of their own in every folder: about half a second of writing. */
 const RANGE_BYTES = 96 * 2 ** 20;
+/** Compressed bytes of the source that are worth a file: a range with more folders is as much larger. */
+const FILE_BYTES = 2 * 2 ** 20;
 /** Ranges at most, whatever the size of the source: each may have a file in every folder. */
 const MOST_RANGES = 16;
 
 /**
  * Ranges of shards that follow one another, over the borders of files. They depend on the source alone, never on who
  * writes them: so do the files that are written.
+ * @param folders that a part of the source has rows for.
  */
-export function rangesOf({ files, shards }: Pick<Plan, 'files' | 'shards'>): readonly (readonly Shard[])[] {
+export function rangesOf(
+  { files, shards }: Pick<Plan, 'files' | 'shards'>,
+  folders: number,
+): readonly (readonly Shard[])[] {
   const bytesOf = ({ file, rowGroups }: Shard): number =>
     files[file]!.rowGroups.slice(...rowGroups).reduce((sum, { bytes }) => sum + bytes, 0);
   const sizes = shards.map(bytesOf);
-  const whole = Math.max(RANGE_BYTES, sizes.reduce((sum, bytes) => sum + bytes, 0) / MOST_RANGES);
+  const whole = Math.max(RANGE_BYTES, folders * FILE_BYTES, sizes.reduce((sum, bytes) => sum + bytes, 0) / MOST_RANGES);
   const ranges: Shard[][] = [];
   let range: Shard[] = [];
   let bytes = 0;

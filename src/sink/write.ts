@@ -38,12 +38,34 @@ export async function writeRows(
   try {
     await copyTo(database, queries.map(({ select }) => select).join(' UNION ALL '), target, options);
   } catch (error) {
-    if (!(error instanceof ColonnadeError) || !MAY_BE_THE_SOURCE.has(error.code)) throw error;
-    for (const { file } of queries) await checkUnchanged(file);
-    if (error.message.includes(OUT_OF_STEP)) throw outOfStep(queries, error);
-    await readAlone(database, queries);
-    throw error;
+    throw await blame(database, queries, error);
   }
+}
+
+/**
+ * Asks something about a query's rows.
+ * @param sql holds the query.
+ * @throws ColonnadeError as {@link writeRows}
+ */
+export async function readRows(
+  database: Database,
+  query: SourceQuery,
+  sql: string,
+): Promise<Record<string, unknown>[]> {
+  try {
+    return await database.rows(sql, { file: query.file.path });
+  } catch (error) {
+    throw await blame(database, [query], error);
+  }
+}
+
+/** The error that tells which file is at fault, and how, if one is. */
+async function blame(database: Database, queries: readonly SourceQuery[], error: unknown): Promise<unknown> {
+  if (!(error instanceof ColonnadeError) || !MAY_BE_THE_SOURCE.has(error.code)) return error;
+  for (const { file } of queries) await checkUnchanged(file);
+  if (error.message.includes(OUT_OF_STEP)) return outOfStep(queries, error);
+  await readAlone(database, queries);
+  return error;
 }
 
 /** Reads every file by itself, so that the one that cannot be read is the one that is named. */

@@ -122,12 +122,7 @@ class OpenDatabase implements Database {
   /** The statement that runs, or the last one that did; a connection runs one at a time. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(
-    instance: DuckDBInstance,
-    connection: DuckDBConnection,
-    signal: AbortSignal | undefined,
-    owner: boolean,
-  ) {
+  constructor(instance: DuckDBInstance, connection: DuckDBConnection, signal: AbortSignal | undefined, owner: boolean) {
     this.#owner = owner;
     this.#instance = instance;
     this.#connection = connection;

@@ -9,9 +9,9 @@ const FILE_BYTES = 2 * 2 ** 20;
 const MOST_RANGES = 16;
 
 /**
- * Ranges of shards that follow one another, over the borders of files. They depend on the source alone, never on who
- * writes them: so do the files that are written.
- * @param folders that a part of the source has rows for.
+ * Ranges of shards that follow one another, over the borders of files. They depend on the source and its scores alone,
+ * never on who writes them: so do the files that are written.
+ * @param folders that the first shard has rows for.
  */
 export function rangesOf(
   { files, shards }: Pick<Plan, 'files' | 'shards'>,

@@ -6,6 +6,7 @@ import { placesOf } from '../../src/commit/places.js';
 import { planHash } from '../../src/run/plan-hash.js';
 import { startRun } from '../../src/run/run.js';
 import { openSink } from '../../src/sink/open.js';
+import type { StagedFile } from '../../src/sink/sink.js';
 import { openDatabase } from '../../src/source/database.js';
 import { linearModel } from '../run/onnx.js';
 import { runProgram, summaryOf, writtenBy } from '../run/program.js';
@@ -110,38 +111,61 @@ describe('ranges of the source', () => {
     for (const file of files) expect(file).toMatch(/^q=\d+\/part-0\.parquet$/);
   });
 
-  it('are written one by one where memory does not do for several', async () => {
-    // A range takes some 100 MB.
-    const { summary } = await bench.run({ ...parts, run: { memory: '130MB' } });
-    expect(summary).toMatchObject({ scored: 68_572, files: 6 });
-  });
-
-  it('are refused where rows and scores are not in step', async () => {
-    const plan = await bench.plan({ ...parts, source: { path: 'data/a.parquet' } });
-    const { staging } = placesOf(plan.sink.path, planHash(plan));
-    const short = await bench.parquet(
-      'scores/short.parquet',
-      `SELECT 1::FLOAT AS score, 0::UTINYINT AS __colonnade_status FROM range(${ROWS - 1})`,
+  /** Gives scores to a sink that has so much memory; the scores of a shard have `rows` rows. */
+  async function write(
+    memoryLimit: number,
+    rows: number,
+  ): Promise<{ files: readonly StagedFile[]; failures: unknown[] }> {
+    const plan = await bench.plan(parts);
+    const scores = await bench.parquet(
+      'scores/scores.parquet',
+      `SELECT 1::FLOAT AS score, 0::UTINYINT AS __colonnade_status FROM range(${rows})`,
     );
     const { signal } = new AbortController();
     const database = await openDatabase({
-      memoryLimit: 500e6,
+      memoryLimit,
       threads: 1,
       spillDirectory: bench.path('spill'),
-      readable: [plan.files[0]!.path, short],
+      readable: [...plan.files.map(({ path }) => path), scores],
       writable: [bench.folder],
       signal,
     });
-    const { output, work } = staging;
-    const context = { plan, output, work, metadata: {}, signal, writers: 1, database: () => Promise.resolve(database) };
-    const sink = openSink(context);
+    const { output, work } = placesOf(plan.sink.path, planHash(plan)).staging;
+    const sink = openSink({
+      plan,
+      output,
+      work,
+      metadata: {},
+      signal,
+      writers: 2,
+      database: () => Promise.resolve(database),
+    });
     const failures: unknown[] = [];
     sink.begin((error) => failures.push(error));
-    await sink.addShard!(plan.files[0]!, plan.shards[0]!, short);
-    const error = await rejection(sink.finish());
-    expect(failures).toEqual([error]);
-    expect(error).toMatchObject({ code: 'LEDGER_UNBALANCED' });
-    expect(error.message).toContain(plan.files[0]!.path);
-    await database.close();
+    try {
+      for (const shard of plan.shards) await sink.addShard!(plan.files[shard.file]!, shard, scores);
+      return { files: await sink.finish(), failures };
+    } catch (error) {
+      expect(failures).toEqual([error]);
+      throw error;
+    } finally {
+      await sink.abort();
+      await database.close();
+    }
+  }
+
+  it('are written one by one where memory does not do for several', async () => {
+    // One range takes some 110 MB, two together are more than there is.
+    const { files, failures } = await write(128e6, ROWS);
+    expect(failures).toEqual([]);
+    expect(files.map(({ rows }) => rows).reduce((sum, rows) => sum + rows)).toBe(80_000);
+  });
+
+  it('are refused where rows and scores are not in step', async () => {
+    for (const rows of [ROWS - 1, ROWS + 1]) {
+      const error = await rejection(write(1e9, rows));
+      expect(error).toMatchObject({ code: 'LEDGER_UNBALANCED' });
+      expect(error.message).toContain('a.parquet');
+    }
   });
 });

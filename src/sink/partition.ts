@@ -16,7 +16,7 @@ import { systemError } from '../system-errors.js';
 import { outputSelects, type ScoredShard } from './join.js';
 import { rangesOf } from './ranges.js';
 import type { Sink, SinkContext, StagedFile } from './sink.js';
-import { filesBelow, stagedFile, syncFile } from './staged-files.js';
+import { filesBelow, stagedFile } from './staged-files.js';
 import { makeFolderOf, readRows, writeRows, type SourceQuery } from './write.js';
 
 /** Shards that are written by one COPY. */
@@ -190,8 +190,6 @@ export class PartitionSink implements Sink {
       await rename(path, place).catch((error: unknown) => {
         throw systemError(error, 'sink', 'naming', place);
       });
-      // Not all at the end, when nothing is left to do beside it.
-      await syncFile(place);
       this.#staged.push(await stagedFile(output, place, signal));
     }
     await remove(folder);

@@ -1,5 +1,5 @@
 /** Files that DuckDB has written, and what is to be known of them. */
-import { open, readdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { hashFile } from '../file-hash.js';
 import { readFooter } from '../parquet/footer.js';
@@ -15,20 +15,6 @@ export async function filesBelow(folder: string): Promise<string[]> {
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
     .sort();
-}
-
-/** Has the disk write what is cached of a file. */
-export async function syncFile(path: string): Promise<void> {
-  try {
-    const handle = await open(path, 'r');
-    try {
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-  } catch (error) {
-    throw systemError(error, 'sink', 'syncing', path);
-  }
 }
 
 /**

@@ -3,7 +3,7 @@
  * losing anything, whatever types it holds.
  *
  *     readArrowSchema(base64): ArrowSchema                 throws ArrowSchemaError
- *     editArrowSchema(base64, edit): string                fields kept, fields added from another schema, metadata changed
+ *     editArrowSchema(base64, edit): string                fields added from another schema, metadata changed
  *
  * A flatbuffer's references point forward only, by offset, and do not care what lies between. So nothing is decoded and
  * encoded again: the new message is a new head (message, schema, vector of fields, vector of metadata), then all the old
@@ -151,8 +151,6 @@ export function readArrowSchema(base64: string): ArrowSchema {
 }
 
 export interface ArrowSchemaEdit {
-  /** Positions of the fields that stay; all when absent. */
-  readonly keep?: readonly number[];
   /** Fields taken over from another schema, by name. */
   readonly add?: { readonly from: string; readonly names: readonly string[] };
   /** The new value of a metadata entry; undefined leaves it as it is. */
@@ -183,20 +181,19 @@ function keyValueTable(key: string, value: string): Buffer {
 const HEAD = { messageVtable: 4, message: 20, schemaVtable: 48, schema: 60, vectors: 80 } as const;
 
 /**
- * Gives the schema with some of its fields, fields of another one after them, and metadata changed.
+ * Gives the schema with fields of another one after its own, and metadata changed.
  *
  * @throws {ArrowSchemaError} where the schema, or the one that fields come from, cannot be read, or has no such field.
  */
 export function editArrowSchema(base64: string, edit: ArrowSchemaEdit): string {
   const old = readArrowSchema(base64);
   const added = edit.add === undefined ? undefined : readArrowSchema(edit.add.from);
-  const kept = edit.keep === undefined ? old.fields : edit.keep.map((index) => old.fields[index]);
   const fresh = (edit.add?.names ?? []).map((name) => added?.fields.find((field) => field.name === name));
-  if ([...kept, ...fresh].some((field) => field === undefined)) throw new ArrowSchemaError('it has no such field');
+  if (fresh.includes(undefined)) throw new ArrowSchemaError('it has no such field');
 
   const entries = old.metadata;
   const fieldVector = HEAD.vectors;
-  const entryVector = fieldVector + 4 + 4 * (kept.length + fresh.length);
+  const entryVector = fieldVector + 4 + 4 * (old.fields.length + fresh.length);
   const oldStart = align8(entryVector + 4 + 4 * entries.length);
   const addedStart = oldStart + align8(old.buffer.length);
   let end = addedStart + align8(added?.buffer.length ?? 0);
@@ -242,7 +239,7 @@ export function editArrowSchema(base64: string, edit: ArrowSchemaEdit): string {
   oldVector(HEAD.schema + 12, old.features);
 
   vector(fieldVector, [
-    ...kept.map((field) => oldStart + (field?.at ?? 0)),
+    ...old.fields.map(({ at }) => oldStart + at),
     ...fresh.map((field) => addedStart + (field?.at ?? 0)),
   ]);
   vector(

@@ -1,7 +1,7 @@
 /**
  * The column chunks of scores files, on their way into another file.
  *
- *     openScores(source, paths, opened), openScoresFile(path)     with their row groups
+ *     openScoresFile(path)                                        with its row groups
  *     checkRows(source, groups), pickColumns(file, names)         what must fit
  *     appendChunk(group, name, appender), withoutBounds(chunk)    one chunk in its new place
  */
@@ -24,22 +24,6 @@ export interface ScoresGroup {
 export interface OpenScores extends ScoresFile {
   readonly handle: FileHandle;
   readonly reader: RangeReader;
-}
-
-/** Opens scores files and matches their row groups with those of the source. The caller closes what is in `opened`. */
-export async function openScores(
-  source: Footer,
-  paths: readonly string[],
-  opened: FileHandle[],
-): Promise<readonly ScoresGroup[]> {
-  const groups: ScoresGroup[] = [];
-  for (const path of paths) {
-    const file = await openScoresFile(path);
-    opened.push(file.handle);
-    groups.push(...file.rowGroups.map((group) => ({ ...group, file })));
-  }
-  checkRows(source, groups);
-  return groups;
 }
 
 /** Opens a scores file; the caller closes its handle. */

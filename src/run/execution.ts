@@ -12,6 +12,7 @@
  */
 import { setMaxListeners } from 'node:events';
 import { rm } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { makeFolder } from '../commit/durable.js';
 import { takeEpoch, type Epoch } from '../commit/epoch.js';
@@ -37,6 +38,12 @@ import type { ShardResult, ShardWorker } from './shard-worker.js';
 import { addUp, round, sum, summaryOf } from './summary.js';
 import { versions } from './versions.js';
 import { chooseWorkers, openWorker, type WorkerChoice } from './workers.js';
+
+/**
+ * Statements of the sink at once. Each takes one of the four threads that Node has for files, hashes and DuckDB alike until
+ * it is done: one must be left.
+ */
+const MOST_WRITERS = 3;
 
 /** One run of a plan. */
 export class Execution {
@@ -161,6 +168,7 @@ export class Execution {
       work: staging.work,
       metadata: this.#metadata(),
       signal: this.#signal,
+      writers: Math.min(availableParallelism(), MOST_WRITERS),
       database: () => (this.#database ??= this.#openDatabase()),
     });
     try {

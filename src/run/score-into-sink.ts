@@ -62,8 +62,8 @@ export async function scoreIntoSink(context: ScoringContext): Promise<Map<number
       shard !== undefined && results.has(shard.index);
       shard = shards[given[index]!]
     ) {
-      const { scores } = shardFiles(folder, shard.index);
-      inTurn(() => sink.addShard?.(file, scores));
+      const scored = shard;
+      inTurn(() => sink.addShard?.(file, scored, shardFiles(folder, scored.index).scores));
       given[index]! += 1;
       if (given[index] === shards.length)
         inTurn(async () => {

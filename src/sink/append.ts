@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { startCopy, type StartedCopy } from '../parquet/copy.js';
 import { Splice } from '../parquet/splice.js';
 import { readSameFooter, readSameFooterStart } from '../parquet/unchanged.js';
-import type { PlannedFile } from '../plan/plan.js';
+import type { PlannedFile, Shard } from '../plan/plan.js';
 import type { Sink, SinkContext, StagedFile } from './sink.js';
 import { makeFolderOf } from './write.js';
 
@@ -43,7 +43,7 @@ export class AppendSink implements Sink {
     });
   }
 
-  async addShard(file: PlannedFile, scores: string): Promise<void> {
+  async addShard(file: PlannedFile, _: Shard, scores: string): Promise<void> {
     await (await this.#spliceOf(file)).add(scores);
   }
 

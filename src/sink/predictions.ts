@@ -1,10 +1,7 @@
 /** `predictions`: only key columns and predictions, file by file, under the names of the source's files. */
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { projectFile } from '../parquet/project.js';
-import { readSameFooter } from '../parquet/unchanged.js';
-import { STATUS_COLUMN, type PlannedFile } from '../plan/plan.js';
-import { carriedColumns, outputSelect } from './join.js';
+import type { PlannedFile } from '../plan/plan.js';
+import { outputSelects } from './join.js';
 import type { Sink, SinkContext, StagedFile } from './sink.js';
 import { stagedFile } from './staged-files.js';
 import { makeFolderOf, writeRows } from './write.js';
@@ -23,25 +20,18 @@ export class PredictionsSink implements Sink {
   }
 
   async addFile(file: PlannedFile, scores: readonly string[]): Promise<number> {
-    const { plan, work, output, metadata, signal } = this.#context;
-    const joined = join(work, `${String(file.index).padStart(6, '0')}.parquet`);
+    const { plan, output, metadata, signal } = this.#context;
     const destination = join(output, file.relativePath);
     await makeFolderOf(destination);
-    await projectFile({
-      source: await readSameFooter(file),
-      destination: joined,
-      columns: carriedColumns(plan),
-      scores,
-      scoreColumns: [...plan.outputs.map(({ name }) => name), STATUS_COLUMN],
-      signal,
-    });
-    const query = { select: outputSelect(plan, joined, file), file: file.path };
-    await writeRows(await this.#context.database(), [query], destination, {
+    const shards = plan.shards
+      .filter((shard) => shard.file === file.index)
+      .map((shard, i) => ({ shard, scores: scores[i]! }));
+    const queries = outputSelects(plan, file, shards).map((select) => ({ select, file }));
+    await writeRows(await this.#context.database(), queries, destination, {
       compression: plan.sink.compression,
       rowGroupSize: plan.sink.rowGroupSize,
       metadata,
     });
-    await rm(joined);
     const staged = await stagedFile(output, destination, signal);
     this.#files.push({ index: file.index, staged });
     return staged.rows;

@@ -31,7 +31,7 @@ export async function writeQuarantine(plan: Plan, context: QuarantineContext): P
     if (context.quarantinedOf(file.index) === 0) continue;
     const destination = join(context.folder, file.relativePath);
     await makeFolderOf(destination);
-    const query = { select: quarantineSelect(plan, file, context.scoresOf(file.index)), file: file.path };
+    const query = { select: quarantineSelect(plan, file, context.scoresOf(file.index)), file };
     await writeRows(await context.database(), [query], destination, {
       compression: plan.sink.compression,
       rowGroupSize: plan.sink.rowGroupSize,

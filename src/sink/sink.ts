@@ -1,6 +1,6 @@
 /** What a sink is: joins the scores of a file with the file, in staging. */
 import type { Database } from '../source/database.js';
-import type { Plan, PlannedFile } from '../plan/plan.js';
+import type { Plan, PlannedFile, Shard } from '../plan/plan.js';
 
 /** A file that a sink wrote into staging. */
 export interface StagedFile {
@@ -25,6 +25,8 @@ export interface SinkContext {
   readonly metadata: Readonly<Record<string, string>>;
   /** Aborted when the run ends before its output is complete. What is under way ends soon then; what it throws is not told. */
   readonly signal: AbortSignal;
+  /** Statements that it is worth to run beside each other; 1 at least. */
+  readonly writers: number;
   /** Opens DuckDB, whose statements end with `signal`, for reading sources and staging, and writing into staging; called when it is needed. */
   readonly database: () => Promise<Database>;
 }
@@ -45,7 +47,7 @@ export interface Sink {
    * Takes the scores of a shard ahead of `addFile`, beside the scoring: called once for each shard of a file, in their
    * order, as soon as it and those before it are there. A sink that can do nothing with a part of a file leaves it out.
    */
-  addShard?(file: PlannedFile, scores: string): Promise<void>;
+  addShard?(file: PlannedFile, shard: Shard, scores: string): Promise<void>;
   /**
    * @param scores the scores files of the file's shards, in order.
    * @returns rows written for this file; null where the sink writes all files together in `finish`.

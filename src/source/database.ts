@@ -41,6 +41,12 @@ export interface Database {
   run(sql: string, context?: QueryContext): Promise<void>;
   /** Another connection, for queries that run beside others; to be closed with `closeSync()`. */
   connect(): Promise<DuckDBConnection>;
+  /**
+   * The same database once more, with a turn of its own: its statements run beside those of others, within the same
+   * memory. With `threads: 1` each of them is run by one thread, which is not the others'. To be closed before the
+   * database is.
+   */
+  beside(): Promise<Database>;
   /** Waits for what is running, then ends it. Nothing may be asked of it afterwards; it may be closed twice. */
   close(): Promise<void>;
 }
@@ -66,7 +72,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     });
     const connection = await instance.connect();
     await connection.run((await lockDown(options, await options.readable)).join('; '));
-    return new OpenDatabase(instance, connection, options.signal);
+    return new OpenDatabase(instance, connection, options.signal, true);
   } catch (error) {
     instance?.closeSync();
     throw duckdbError(error);
@@ -119,11 +125,14 @@ class OpenDatabase implements Database {
   readonly #instance: DuckDBInstance;
   readonly #connection: DuckDBConnection;
   readonly #signal: AbortSignal | undefined;
+  /** False where the instance is another one's to close. */
+  readonly #owner: boolean;
   /** The statement that runs, or the last one that did; a connection runs one at a time. */
   #last: Promise<unknown> = Promise.resolve();
   #closed = false;
 
-  constructor(instance: DuckDBInstance, connection: DuckDBConnection, signal: AbortSignal | undefined) {
+  constructor(instance: DuckDBInstance, connection: DuckDBConnection, signal: AbortSignal | undefined, owner: boolean) {
+    this.#owner = owner;
     this.#instance = instance;
     this.#connection = connection;
     this.#signal = signal;
@@ -141,12 +150,16 @@ class OpenDatabase implements Database {
     return this.#instance.connect();
   }
 
+  async beside(): Promise<Database> {
+    return new OpenDatabase(this.#instance, await this.#instance.connect(), this.#signal, false);
+  }
+
   async close(): Promise<void> {
     await this.#last.catch(() => undefined);
     if (this.#closed) return;
     this.#closed = true;
     this.#connection.closeSync();
-    this.#instance.closeSync();
+    if (this.#owner) this.#instance.closeSync();
   }
 
   async #inTurn<T>(work: () => Promise<T>, context: QueryContext | undefined): Promise<T> {

@@ -12,9 +12,18 @@ export interface ScannedFile {
   readonly hive: Readonly<Record<string, string | null>>;
 }
 
+/** The column that {@link readSql} has beside the files' own: which of them a row is from, counted from 0. */
+export const FILE_INDEX = 'file_index';
+
 /** SQL of a hive value in its column's type. */
-function hiveLiteral(value: string | null | undefined, type: string): string {
+export function hiveLiteral(value: string | null | undefined, type: string): string {
   return `CAST(${value === null || value === undefined ? 'NULL' : quoteString(value)} AS ${type})`;
+}
+
+/** The function that reads files of one schema one after the other: their own columns, and {@link ROW_NUMBER} in each. */
+export function readSql(paths: readonly string[]): string {
+  const files = paths.length === 1 ? quoteString(paths[0]!) : `[${paths.map(quoteString).join(', ')}]`;
+  return `read_parquet(${files}, ${ROW_NUMBER} = true, hive_partitioning = false)`;
 }
 
 /**
@@ -26,5 +35,5 @@ export function scanSql(file: ScannedFile, hiveTypes: Readonly<Record<string, st
   const constants = Object.entries(hiveTypes).map(
     ([name, type]) => `, ${hiveLiteral(file.hive[name], type)} AS ${quoteIdentifier(name)}`,
   );
-  return `(SELECT *${constants.join('')} FROM read_parquet(${quoteString(file.path)}, ${ROW_NUMBER} = true, hive_partitioning = false))`;
+  return `(SELECT *${constants.join('')} FROM ${readSql([file.path])})`;
 }

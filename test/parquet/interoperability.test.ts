@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { readFooter } from '../../src/parquet/footer.js';
-import { projectFile } from '../../src/parquet/project.js';
 import { spliceFile } from './splice-file.js';
 import { serializeThrift } from '../../src/parquet/thrift-compact.js';
 import { sameColumnChunks } from './same-chunks.js';
@@ -59,20 +58,6 @@ describePython('files by pyarrow, pandas, polars, DuckDB and Spark', () => {
       await spliceFile({ source, destination, scores, columns: SCORE_COLUMNS, metadata: { 'colonnade.run_id': 'r1' } });
       expect(await sameColumnChunks(source, destination), name).toEqual([]);
       pairs.push({ source, destination });
-    }
-    expect(await check(pairs)).toEqual({ wrong: [], unread: UNREAD });
-  }, 300_000);
-
-  it('are projected to some columns, which every reader sees as they were', async () => {
-    const pairs: object[] = [];
-    for (const name of names) {
-      const source = await readFooter(join(folder, 'source', name));
-      const all = source.schema.children.map((node) => node.name);
-      const columns = all.length < 3 ? [...all].reverse() : all.filter((_, index) => index % 3 !== 1).reverse();
-      const destination = join(folder, `projected-${name}`);
-      const scores = await writeScores(source, join(folder, `scores-${name}`), 2);
-      await projectFile({ source, destination, columns, scores, scoreColumns: SCORE_COLUMNS });
-      pairs.push({ source: source.path, destination, columns });
     }
     expect(await check(pairs)).toEqual({ wrong: [], unread: UNREAD });
   }, 300_000);

@@ -7,7 +7,6 @@ import { serializeFooter } from '../../src/parquet/chunks.js';
 import { outputField } from '../../src/plan/arrow-types.js';
 import { keyValue, readFooter, type Footer } from '../../src/parquet/footer.js';
 import { COLUMN, ELEMENT, FILE, STATISTICS } from '../../src/parquet/format.js';
-import { projectFile } from '../../src/parquet/project.js';
 import { ScoresWriter } from '../../src/parquet/scores.js';
 import { planSplice, Splice, type SpliceOptions } from '../../src/parquet/splice.js';
 import { THRIFT, ThriftList } from '../../src/parquet/thrift.js';
@@ -272,47 +271,6 @@ describe('splicing', () => {
     bytes[500]! ^= 1;
     await writeFile(destination, bytes);
     expect(await sameColumnChunks(path, destination)).toEqual(['column "i" of row group 0 differs']);
-  });
-});
-
-describe('a projected file', () => {
-  it('holds chosen columns, nested ones whole, and the scores', async () => {
-    const path = await shop.parquet(
-      'project.parquet',
-      `select i id, {'a': i, 'b': [i]} st, 'n' || i s, [i::float] l, (i/3)::decimal(9,2) d from range(5000) t(i)`,
-    );
-    const source = await readFooter(path);
-    const scores = await writeScores(source, shop.path('project.scores'), 3);
-    const destination = shop.path('projected.parquet');
-    const { bytes } = await projectFile({
-      source,
-      destination,
-      columns: ['d', 'st'],
-      scores,
-      scoreColumns: SCORE_COLUMNS,
-    });
-    expect((await readFile(destination)).length).toBe(bytes);
-    expect(await differences(path, destination, 'd, st')).toBe(0);
-    const before = await shop.rows(`describe select d, st from '${path}'`);
-    expect((await shop.rows(`describe from '${destination}'`)).slice(0, 2)).toEqual(before);
-  });
-
-  it('holds scores alone where no column is chosen', async () => {
-    const path = await shop.parquet('alone.parquet', 'select i id from range(3000) t(i)');
-    const source = await readFooter(path);
-    const destination = shop.path('alone-projected.parquet');
-    const scores = await writeScores(source, shop.path('alone.scores'));
-    await projectFile({ source, destination, columns: [], scores, scoreColumns: ['top', 'status'] });
-    expect(await shop.rows(`select count(*)::int, sum(status)::int from '${destination}'`)).toEqual([[3000, 429]]);
-  });
-
-  it('is refused for a column that is not there, and for one that is an output too', async () => {
-    const source = await readFooter(await shop.parquet('missing.parquet', 'select i id from range(10) t(i)'));
-    const scores = await writeScores(source, shop.path('missing.scores'));
-    const project = (columns: string[], scoreColumns: string[]): Promise<unknown> =>
-      projectFile({ source, destination: shop.path('x.parquet'), columns, scores, scoreColumns });
-    expect(await codeOf(project(['nope'], ['top']))).toBe('COLUMN_MISSING');
-    expect(await codeOf(project(['id'], ['ID']))).toBe('COLUMN_EXISTS');
   });
 });
 

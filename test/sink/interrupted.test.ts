@@ -59,7 +59,7 @@ async function stopAt(plan: Plan, path: RegExp): Promise<ColonnadeError> {
 
 describe('a run that is stopped while DuckDB writes', () => {
   for (const [what, sink, path] of [
-    ['folders', { mode: 'partition', partition_by: ['p'] }, /\/output\/p=0\//],
+    ['folders', { mode: 'partition', partition_by: ['p'] }, /\/work\/range-0\/p=0\//],
     ['predictions', { mode: 'predictions' }, /\/output\/a\.parquet$/],
     ['the quarantine', { mode: 'predictions' }, /\/quarantine\/a\.parquet$/],
   ] as const) {
@@ -79,7 +79,7 @@ describe('a sink', () => {
   it('leaves a COPY unfinished when its signal is aborted', async () => {
     const plan = await planOf({ mode: 'partition', partition_by: ['p'] });
     // The scores that a run leaves which is stopped as soon as it writes.
-    await stopAt(plan, /\/work\/000000\.parquet$/);
+    await stopAt(plan, /\/work\/range-0\/p=0\//);
     const { staging } = placesOf(plan.sink.path, planHash(plan));
     const controller = new AbortController();
     const { signal } = controller;
@@ -87,20 +87,29 @@ describe('a sink', () => {
       memoryLimit: 500e6,
       threads: 1,
       spillDirectory: join(staging.spill, 'sink'),
-      readable: [staging.root],
+      readable: [plan.files[0]!.path, staging.root],
       writable: [staging.root],
       signal,
     });
     const { output, work } = staging;
-    const sink = openSink({ plan, output, work, metadata: {}, signal, database: () => Promise.resolve(database) });
-    const scores = plan.shards.map(({ index }) => shardFiles(staging.shards, index).scores);
-    await sink.addFile(plan.files[0]!, scores);
+    const sink = openSink({
+      plan,
+      output,
+      work,
+      metadata: {},
+      signal,
+      writers: 2,
+      database: () => Promise.resolve(database),
+    });
+    sink.begin(() => undefined);
+    for (const shard of plan.shards)
+      await sink.addShard!(plan.files[0]!, shard, shardFiles(staging.shards, shard.index).scores);
     const finished = sink.finish();
-    await Promise.race([untilWritten(/\/output\/p=0\//), finished]);
+    await Promise.race([untilWritten(/\/work\/range-0\/p=0\//), finished]);
     controller.abort(REASON);
     expect(await rejection(finished)).toBe(REASON);
     await database.close();
     // The footer comes last: a file without one was given up.
-    await expect(bench.rows(`SELECT count(*) FROM '${output}/p=0/*.parquet'`)).rejects.toThrow();
+    await expect(bench.rows(`SELECT count(*) FROM '${work}/range-0/p=0/*.parquet'`)).rejects.toThrow();
   });
 });

@@ -48,14 +48,18 @@ export async function chooseWorkers(plan: Plan, requested?: number): Promise<Wor
   return { workers: most };
 }
 
+/** Threads of DuckDB in each of `workers` workers. One has all cores to itself: DuckDB decodes on some while the model runs on another. */
+export function threadsPerWorker(workers: number): number {
+  return Math.min(MOST_THREADS, Math.max(1, Math.floor(availableParallelism() / workers)));
+}
+
 /** Opens one of `workers` workers: in this process when it is the only one. */
 export async function openWorker(
   task: WorkerChoice & { readonly plan: Plan; readonly planHash: string; readonly staging: StagingPlaces },
   signal: AbortSignal,
 ): Promise<ShardWorker> {
   const { workers, models, ...rest } = task;
-  // One worker has all cores to itself: DuckDB decodes on some while the model runs on another.
-  const threads = Math.min(MOST_THREADS, Math.max(1, Math.floor(availableParallelism() / workers)));
+  const threads = threadsPerWorker(workers);
   if (workers === 1) return openLocalWorker({ ...rest, threads }, signal, models);
   const { openChildWorker } = await import('./child-worker.js');
   return openChildWorker({ ...rest, threads });

@@ -10,6 +10,7 @@ import { elementTypeOf, onnxTypeName } from './element-types.js';
 import { findExternalFiles, type ExternalFile } from './external-data.js';
 import { leastWidths } from './feature-ids.js';
 import { editGraph, subgraphs, type EditOptions } from './graph-edits.js';
+import { widestLayer } from './layers.js';
 import { locateModel } from './locate.js';
 import { parseModel, readModelFile, type ParsedModel } from './model-file.js';
 import { ModelProtoSchema, type GraphProto, type TypeProto, type TypeProto_Tensor } from './onnx_pb.js';
@@ -47,6 +48,8 @@ export interface ModelGraph {
   readonly operators: Readonly<Record<string, number>>;
   /** Numbers in the initializers and in the float attributes of `ai.onnx.ml` nodes (coefficients, tree values). */
   readonly parameters: number;
+  /** Values of a row after the widest layer; see {@link widestLayer}. */
+  readonly widestLayer: number;
   readonly inputs: readonly DeclaredTensor[];
   /** The columns that it was logged with, where MLflow tells. */
   readonly columns?: readonly LoggedColumn[];
@@ -75,6 +78,7 @@ export async function readGraph(path: string, options: EditOptions = {}): Promis
   const opsets = opsetsOf(model);
   const operators = countOperators(graph);
   const parameters = countParameters(graph);
+  const widest = widestLayer(graph);
   const { zipMaps, halves, words } = editGraph(file.path, model, options);
   const labels = new ClassLabelFinder(graph);
   const least = leastWidths(graph);
@@ -105,6 +109,7 @@ export async function readGraph(path: string, options: EditOptions = {}): Promis
     opsets,
     operators,
     parameters,
+    widestLayer: widest,
     inputs: graph.input
       .filter(({ name }) => !initialized.has(name))
       .map(({ name, type }) => {

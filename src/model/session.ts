@@ -114,6 +114,7 @@ function signatureOf(graph: ModelGraph, session: OrtSession): ModelSignature {
     edits: graph.edits,
     operators: graph.operators,
     parameters: graph.parameters,
+    widestLayer: graph.widestLayer,
   };
 }
 

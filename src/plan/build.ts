@@ -70,7 +70,7 @@ export function buildPlan(pipeline: Pipeline, facts: PlanFacts): Plan {
       engine: 'onnxruntime',
       signature,
       inputs,
-      batchSize: planBatchSize(pipeline, model, signature, findings) ?? autoBatchSize(inputs),
+      batchSize: planBatchSize(pipeline, model, signature, findings) ?? autoBatchSize(inputs, signature),
       fixedBatch: fixedBatchSize(signature) !== undefined,
     };
   });

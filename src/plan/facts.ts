@@ -156,4 +156,6 @@ export interface ModelSignature {
   /** Operators with the number of their nodes. */
   readonly operators: Readonly<Record<string, number>>;
   readonly parameters: number;
+  /** Values that a row has after the widest layer of the graph, as far as its constants tell; 0 where they do not. */
+  readonly widestLayer: number;
 }

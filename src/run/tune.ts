@@ -48,7 +48,7 @@ const WORTH_BATCH_SIZE = 0.05;
 /** More than that: what the sink does beside the workers, and takes cores for, is not measured. */
 const WORTH_WORKERS = 0.1;
 /** With fewer seconds for scoring all rows a run mostly starts and ends. */
-const SMALL_S = 0.5;
+const SMALL_S = 0.2;
 
 /** Rows of the smallest sample. */
 const LEAST_SAMPLE = 2048;
@@ -57,14 +57,14 @@ const MOST_SAMPLE = 2 ** 21;
 /** Places in the data where rows to score are looked for. */
 const PLACES = 8;
 /** A pass over the sample takes at least this share of the budget, and no more seconds than this. */
-const PASS = { share: 1 / 150, most: 0.12 } as const;
+const PASS = { share: 1 / 200, most: 0.1 } as const;
 /** Share of the budget that one pass may take so that the sample holds a whole batch. */
 const LONGEST_PASS = 1 / 20;
 
-/** Pairs of passes that two settings are compared by. Two tell what is clearly slower, three at least the rest. */
-const PAIRS = { clear: 2, least: 3, most: 9 } as const;
-/** What is slower than this share is not looked at more closely. */
-const CLEARLY_SLOWER = 0.85;
+/** Pairs of passes that two settings are compared by. */
+const PAIRS = { least: 4, most: 20 } as const;
+/** What is slower than this share, by more than the noise, is not looked at more closely. */
+const CLEARLY_SLOWER = 0.9;
 /** A comparison that is this sure needs no more pairs. */
 const SURE = 0.015;
 /** Shares of the budget at whose end batch sizes and the second look have to be done, where workers are tried after them. */
@@ -202,10 +202,14 @@ class Tuner {
     for (;;) {
       try {
         const withMemory = { ...plan, run: { ...plan.run, memory: this.#memory } };
-        const entry = await this.#enter(withMemory, 1);
-        const part = await this.#climb(entry, parts, sizes.length);
+        const part = await this.#climb(await this.#enter(withMemory, 1), parts, sizes.length);
         this.#sample = { plan: withMemory, ...part };
-        return entry;
+        // Another one: what looking for the sample took in memory is not what scoring it takes.
+        await this.close();
+        const reference = await this.#enter(withMemory, 1);
+        await this.#warmUp(reference);
+        await this.#pass(reference, part.part);
+        return reference;
       } catch (error) {
         this.#throwIfAborted();
         const short = error instanceof ColonnadeError && error.code === 'OUT_OF_MEMORY';
@@ -247,15 +251,11 @@ class Tuner {
     // A sample that is asked for is taken, however long it takes.
     for (let step = this.#options.rows === undefined ? 0 : steps - 1; ; step += 1) {
       const part = parts[place + step]!;
-      entry.times.length = 0;
       const first = await this.#pass(entry, part);
       const enough =
         first.seconds >= longEnough &&
         (part.rows >= batch || first.seconds * 2 > Math.max(longEnough, this.#budget * LONGEST_PASS));
       if (!enough && step < steps - 1) continue;
-      // The first one may have found nothing in the caches.
-      entry.times.length = 0;
-      await this.#pass(entry, part);
       return { part, scored: first.scored };
     }
   }
@@ -272,6 +272,7 @@ class Tuner {
     queue.sort((a, b) => steps(models[a.at]!, a.size) - steps(models[b.at]!, b.size));
     const trials = models.map((): Map<number, BatchSizeTrial> => new Map());
     const untried = new Set<number>();
+    let peak_memory = 0;
     for (const [i, { at, size }] of queue.entries()) {
       const share = (until - this.#seconds()) / (queue.length - i);
       if (this.#seconds() + this.#leastTime(reference) > until) {
@@ -281,10 +282,12 @@ class Tuner {
       const { name } = models[at]!;
       this.#tell({ stage: 'batch_size', value: size, ...(name === undefined ? {} : { model: name }) });
       const measured = await this.#tried(withBatchSizes(plan, new Map([[at, size]])), 1, reference, share);
-      trials[at]!.set(size, { batch_size: size, ...measured });
+      if ('opening' in measured) trials[at]!.set(size, { batch_size: size, ...withoutOpening(measured) });
+      else trials[at]!.set(size, { batch_size: size, ...measured });
+      // After about as many passes as the others have had.
+      if (peak_memory === 0) peak_memory = await reference.contender.peakMemory();
     }
     this.#noteBatchSizes([...untried]);
-    const peak_memory = await reference.contender.peakMemory();
     return models.map((model, at): TunedBatchSize => {
       const current = model.batchSize;
       const auto = autoOf(model);
@@ -467,10 +470,8 @@ class Tuner {
       const comparison = compare(pairs);
       const took = 1.2 * (pair[0] * reference.workers + pair[1] * candidate.workers);
       const late = this.#seconds() + took > until;
-      const clear = pairs.every(([a, b]) => a / b < CLEARLY_SLOWER);
-      if (pairs.length >= PAIRS.clear && clear) return comparison;
-      if (pairs.length >= PAIRS.least && (late || comparison.noise < SURE || pairs.length >= PAIRS.most))
-        return comparison;
+      const clear = comparison.noise < SURE || comparison.speedup * (1 + comparison.noise) < CLEARLY_SLOWER;
+      if (pairs.length >= PAIRS.most || (pairs.length >= PAIRS.least && (late || clear))) return comparison;
     }
   }
 
@@ -504,7 +505,7 @@ class Tuner {
 
   /** Seconds that the least that has to be measured of one more setting will take. */
   #leastTime({ contender, times }: Entry): number {
-    return contender.openingSeconds + (2 * PAIRS.clear + 1) * median(times);
+    return contender.openingSeconds + (2 * PAIRS.least + 1) * median(times);
   }
 
   #noteBatchSizes(untried: readonly number[]): void {
@@ -636,13 +637,13 @@ function valueOf({ auto, recommended }: Pick<TunedWorkers, 'auto' | 'recommended
 }
 
 function autoOf(model: PlannedModel): number {
-  return model.fixedBatch ? model.batchSize : autoBatchSize(model.inputs);
+  return model.fixedBatch ? model.batchSize : autoBatchSize(model.inputs, model.signature);
 }
 
 /** Batch sizes to try for a model beside the one that it has: those of which the part has a whole batch. */
-function sizesFor({ batchSize, inputs }: PlannedModel, { largestRowGroup }: SamplePart): number[] {
-  const sizes = new Set([...BATCH_SIZES, autoBatchSize(inputs)]);
-  sizes.delete(batchSize);
+function sizesFor(model: PlannedModel, { largestRowGroup }: SamplePart): number[] {
+  const sizes = new Set([...BATCH_SIZES, autoOf(model)]);
+  sizes.delete(model.batchSize);
   return [...sizes].filter((size) => size <= largestRowGroup);
 }
 

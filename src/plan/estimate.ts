@@ -10,7 +10,7 @@ export const VECTOR_ROWS = 2048;
 /** Rows of a batch whose matrix must be packed: large enough that a call of the model costs nothing beside its work. */
 const PACKED_ROWS = 16_384;
 /** A batch is not made smaller than this: below, the calls of the model cost more than what its cache saves. */
-const LEAST_ROWS = 256;
+const LEAST_ROWS = 512;
 /** A packed matrix, or what a layer makes of a batch, falls out of the processor's cache where it is larger than this. */
 const CACHE_BYTES = 2 * 2 ** 20;
 /** Bytes of a value between two layers. */

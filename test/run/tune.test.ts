@@ -198,6 +198,17 @@ describe('tuning', () => {
     expect(await readdir(bench.path('tmp'))).toEqual([]);
   });
 
+  it('raises run.memory until it suffices, where that of the pipeline does not', async () => {
+    const plan = await bench.plan(slow);
+    const starved = { ...plan, run: { ...plan.run, memory: 10_000 } };
+    const tuning = await tunePlan(starved, { seconds: 2, rows: 1024, workers: 1 });
+    expect(tuning.memory).toBeGreaterThan(10_000);
+    expect(tuning.verdict).toBe('change');
+    expect(tuning.settings['run.memory']).toBe(`${Math.ceil(tuning.memory / 1e6)}MB`);
+    expect(tuning.yaml).toContain(`run:\n  memory: ${tuning.settings['run.memory']}\n`);
+    expect(await readdir(bench.path('tmp'))).toEqual([]);
+  });
+
   it('refuses options that make no sense', async () => {
     const plan = await bench.plan(slow);
     for (const options of [{ rows: 0 }, { rows: 1.5 }, { seconds: 0 }, { seconds: NaN }, { workers: 0 }, { rows: '9' }])

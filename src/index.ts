@@ -28,5 +28,17 @@ export { explainPlan } from './plan/explain.js';
 export { preparePlan as plan } from './run/prepare.js';
 export { startRun as run } from './run/run.js';
 export { previewRows as preview } from './run/preview.js';
+export { tunePlan as tune } from './run/tune.js';
 export { inspectFile as inspect, type Inspection } from './run/inspect.js';
 export type { Preview, RowCounts, Run, RunEvent, RunOptions, RunSummary } from './run/events.js';
+export type {
+  BatchSizeTrial,
+  FailedTrial,
+  Trial,
+  TunedBatchSize,
+  TunedWorkers,
+  TuneOptions,
+  TuneProgress,
+  Tuning,
+  WorkersTrial,
+} from './run/tuning.js';

@@ -6,6 +6,7 @@ import { planCommand } from './plan.js';
 import { previewCommand } from './preview.js';
 import { runCommand } from './run.js';
 import { schemaCommand } from './schema.js';
+import { tuneCommand } from './tune.js';
 import { validateCommand } from './validate.js';
 
 export const COMMANDS: readonly Command[] = [
@@ -14,6 +15,7 @@ export const COMMANDS: readonly Command[] = [
   previewCommand,
   validateCommand,
   inspectCommand,
+  tuneCommand,
   schemaCommand,
   completionCommand(() => COMMANDS),
 ];

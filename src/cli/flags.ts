@@ -42,7 +42,7 @@ export const OUTPUT_FLAGS = {
   json: { describe: 'Write the result to stdout as one JSON object', group: OUTPUT, kind: 'boolean' },
   quiet: {
     describe:
-      'Tell only warnings and errors: no summary, verdicts or progress. What plan, preview, inspect or --json is asked for is shown',
+      'Tell only warnings and errors: no summary, verdicts or progress. What plan, preview, inspect, tune or --json is asked for is shown',
     group: OUTPUT,
     kind: 'boolean',
     alias: 'q',

@@ -10,6 +10,7 @@ import { elementTypeOf, onnxTypeName } from './element-types.js';
 import { findExternalFiles, type ExternalFile } from './external-data.js';
 import { countTrees, leastWidths } from './feature-ids.js';
 import { editGraph, subgraphs, type EditOptions } from './graph-edits.js';
+import { widestLayer } from './layers.js';
 import { locateModel } from './locate.js';
 import { parseModel, readModelFile, type ParsedModel } from './model-file.js';
 import { ModelProtoSchema, type GraphProto, type TypeProto, type TypeProto_Tensor } from './onnx_pb.js';
@@ -51,6 +52,8 @@ export interface ModelGraph {
   readonly trees: number;
   /** The graph after the edits. */
   readonly proto: ParsedModel;
+  /** Values of a row after the widest layer; see {@link widestLayer}. */
+  readonly widestLayer: number;
   readonly inputs: readonly DeclaredTensor[];
   /** The columns that it was logged with, where MLflow tells. */
   readonly columns?: readonly LoggedColumn[];
@@ -80,6 +83,7 @@ export async function readGraph(path: string, options: EditOptions = {}): Promis
   const operators = countOperators(graph);
   const parameters = countParameters(graph);
   const trees = countTrees(graph);
+  const widest = widestLayer(graph);
   const { zipMaps, halves, words } = editGraph(file.path, model, options);
   const labels = new ClassLabelFinder(graph);
   const least = leastWidths(graph);
@@ -112,6 +116,7 @@ export async function readGraph(path: string, options: EditOptions = {}): Promis
     parameters,
     trees,
     proto: model,
+    widestLayer: widest,
     inputs: graph.input
       .filter(({ name }) => !initialized.has(name))
       .map(({ name, type }) => {

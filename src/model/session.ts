@@ -203,6 +203,7 @@ function signatureOf(graph: ModelGraph, session: OrtSession): ModelSignature {
     operators: graph.operators,
     parameters: graph.parameters,
     trees: graph.trees,
+    widestLayer: graph.widestLayer,
   };
 }
 

@@ -80,10 +80,11 @@ export function buildPlan(pipeline: Pipeline, facts: PlanFacts): Plan {
       path: signature.path,
       hash: signature.hash,
       engine: engine.engine,
+      usesRuntime: engine.engine === 'onnxruntime' || engine.usesRuntime === true,
       engineNotes: [...(engine.reason === undefined ? [] : [engine.reason]), ...(engine.details ?? [])],
       signature,
       inputs,
-      batchSize: planBatchSize(pipeline, model, signature, findings) ?? autoBatchSize(inputs, engine),
+      batchSize: planBatchSize(pipeline, model, signature, findings) ?? autoBatchSize(inputs, signature, engine),
       fixedBatch: fixedBatchSize(signature) !== undefined,
     };
   });

@@ -2,15 +2,19 @@
  * Rows given to the model at once, and the memory that follows from them.
  * The figures behind the constants are in bench/README.md.
  */
-import type { ElementType, EngineFact } from './facts.js';
+import type { ElementType, EngineFact, ModelSignature } from './facts.js';
 import type { PlannedInput, PlannedModel, PlannedOutput } from './plan.js';
 
 /** Rows of a DuckDB vector (`STANDARD_VECTOR_SIZE`): a batch of at most this many is fed without a copy. */
 export const VECTOR_ROWS = 2048;
 /** Rows of a batch whose matrix must be packed: large enough that a call of the model costs nothing beside its work. */
 const PACKED_ROWS = 16_384;
-/** A packed matrix larger than this falls out of the processor's cache. */
-const PACKED_BYTES = 8 * 2 ** 20;
+/** A batch is not made smaller than this: below, the calls of the model cost more than what its cache saves. */
+const LEAST_ROWS = 512;
+/** A packed matrix, or what a layer makes of a batch, falls out of the processor's cache where it is larger than this. */
+const CACHE_BYTES = 2 * 2 ** 20;
+/** Bytes of a value between two layers. */
+const LAYER_VALUE_BYTES = 4;
 /** Resident bytes of a process with Node, DuckDB and ONNX Runtime at work, beside what the data asks for. */
 const BASE_MEMORY = 170 * 2 ** 20;
 /** Row groups that are under way at once in a worker. */
@@ -36,13 +40,19 @@ const ELEMENT_BYTES: Readonly<Record<ElementType, number>> = {
  * The batch size that `auto` stands for. Depends on the model alone, never on data or machine, so that a repeated run
  * gives the same bits.
  */
-export function autoBatchSize(inputs: readonly PlannedInput[], { engine, usesRuntime = false }: EngineFact): number {
+export function autoBatchSize(
+  inputs: readonly PlannedInput[],
+  { widestLayer }: Pick<ModelSignature, 'widestLayer'>,
+  { engine, usesRuntime = false }: Pick<EngineFact, 'engine' | 'usesRuntime'>,
+): number {
   // The kernel is fed from DuckDB's vectors; what ONNX Runtime does before or behind it is called less often.
   if (engine === 'trees' && !usesRuntime) return VECTOR_ROWS;
-  if (inputs.every(({ layout }) => layout !== 'pack' && layout !== 'columns')) return VECTOR_ROWS;
-  const rowBytes = inputs.reduce((sum, { width, type }) => sum + width * ELEMENT_BYTES[type], 0);
-  let rows = PACKED_ROWS;
-  while (rows > 256 && rows * rowBytes > PACKED_BYTES) rows /= 2;
+  const packed = inputs.some(({ layout }) => layout === 'pack' || layout === 'columns');
+  // What is fed without a copy is in the cache already, or never will be.
+  const packedBytes = packed ? inputs.reduce((sum, { width, type }) => sum + width * ELEMENT_BYTES[type], 0) : 0;
+  const rowBytes = Math.max(packedBytes, widestLayer * LAYER_VALUE_BYTES);
+  let rows = packed ? PACKED_ROWS : VECTOR_ROWS;
+  while (rows > LEAST_ROWS && rows * rowBytes > CACHE_BYTES) rows /= 2;
   return rows;
 }
 

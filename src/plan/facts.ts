@@ -179,4 +179,6 @@ export interface ModelSignature {
   readonly parameters: number;
   /** Trees of its tree ensembles. */
   readonly trees: number;
+  /** Values that a row has after the widest layer of the graph, as far as its constants tell; 0 where they do not. */
+  readonly widestLayer: number;
 }

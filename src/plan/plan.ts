@@ -96,6 +96,8 @@ export interface PlannedModel {
   readonly path: string;
   readonly hash: string;
   readonly engine: EngineName;
+  /** Whether ONNX Runtime scores it, or a part of it. */
+  readonly usesRuntime: boolean;
   /** Why a model with trees is not scored by the trees engine, or what that one computes. */
   readonly engineNotes: readonly string[];
   readonly signature: ModelSignature;

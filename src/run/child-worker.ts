@@ -7,19 +7,27 @@ import type { ShardResult, ShardWorker, WorkerTask } from './shard-worker.js';
 export type ToWorker =
   | { readonly type: 'open'; readonly task: WorkerTask }
   | { readonly type: 'score'; readonly shard: number }
+  | { readonly type: 'memory' }
   | { readonly type: 'close' };
 
 export type FromWorker =
   | { readonly type: 'ready' }
   | { readonly type: 'rows'; readonly shard: number; readonly rows: number }
   | { readonly type: 'done'; readonly result: ShardResult }
+  | { readonly type: 'memory'; readonly peak: number }
   | { readonly type: 'failed'; readonly error: SerializedError };
 
 /** A worker that does not end by itself is killed after this many milliseconds. */
 const CLOSE_AFTER_MS = 2_000;
 
+/** A worker in a process of its own, which can be asked between two shards what it has cost. */
+export interface ProcessWorker extends ShardWorker {
+  /** Peak resident memory of the process so far, bytes. */
+  peakMemory(): Promise<number>;
+}
+
 /** Forks a worker process and waits until its database and model are open. */
-export async function openChildWorker(task: WorkerTask): Promise<ShardWorker> {
+export async function openChildWorker(task: WorkerTask): Promise<ProcessWorker> {
   const child = fork(fileURLToPath(new URL('./worker-process.js', import.meta.url)), [], {
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
@@ -34,7 +42,7 @@ export async function openChildWorker(task: WorkerTask): Promise<ShardWorker> {
   return worker;
 }
 
-class ChildWorker implements ShardWorker {
+class ChildWorker implements ProcessWorker {
   #onMessage: ((message: FromWorker) => void) | undefined;
   #onDeath: ((error: ColonnadeError) => void) | undefined;
   #death: ColonnadeError | undefined;
@@ -59,6 +67,11 @@ class ChildWorker implements ShardWorker {
       return message.type === 'done';
     });
     return (done as Extract<FromWorker, { type: 'done' }>).result;
+  }
+
+  async peakMemory(): Promise<number> {
+    const told = await this.ask({ type: 'memory' }, (message) => message.type === 'memory');
+    return (told as Extract<FromWorker, { type: 'memory' }>).peak;
   }
 
   /** Sends a request and waits for the message that `isAnswer` accepts. */

@@ -2,7 +2,7 @@
  * A worker process: the entry point that {@link openChildWorker} forks. It opens its own database and model, so that a
  * crash of either costs one shard's attempt and not the run.
  */
-import { writeSync } from 'node:fs';
+import { readFileSync, writeSync } from 'node:fs';
 import { ColonnadeError, messageOf } from '../errors.js';
 import { openLocalWorker, type ShardWorker } from './shard-worker.js';
 import type { FromWorker, ToWorker } from './child-worker.js';
@@ -22,6 +22,16 @@ const die = (): void => {
   process.kill(process.pid, 'SIGKILL');
 };
 
+/**
+ * Peak resident memory of this process, bytes. Not by getrusage(2) on Linux: what a process has of it begins with what its
+ * parent held when it forked, which may be more than it ever uses itself.
+ */
+function peakMemory(): number {
+  const status = process.platform === 'linux' ? readFileSync('/proc/self/status', 'utf8') : '';
+  const [, kilobytes] = /^VmHWM:\s*(\d+) kB$/m.exec(status) ?? [];
+  return 1024 * (kilobytes === undefined ? process.resourceUsage().maxRSS : Number(kilobytes));
+}
+
 async function handle(message: ToWorker): Promise<void> {
   switch (message.type) {
     case 'open':
@@ -34,6 +44,9 @@ async function handle(message: ToWorker): Promise<void> {
       send({ type: 'done', result });
       return;
     }
+    case 'memory':
+      send({ type: 'memory', peak: peakMemory() });
+      return;
     case 'close':
       await worker?.close();
       process.exit();

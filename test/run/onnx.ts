@@ -186,3 +186,36 @@ export function batchSumModel(): Uint8Array {
     ],
   });
 }
+
+/**
+ * A network that takes its time: input `X` `[N, features]`, one hidden layer of `width` units after another, output `score`
+ * `[N, 1]`, the sum of what the last one gives. Its scores are whole numbers for whole numbers up to 2^24 / width.
+ */
+export function slowModel(
+  width: number,
+  {
+    layers = 2,
+    features = 1,
+    batch = 'N',
+  }: { readonly layers?: number; readonly features?: number; readonly batch?: number | string } = {},
+): Uint8Array {
+  const identity = Array.from({ length: width * width }, (_, i) => (i % (width + 1) === 0 ? 1 : 0));
+  const hidden = Array.from({ length: layers }, (_, i) => i);
+  return onnx({
+    inputs: [{ name: 'X', type: 'float32', shape: [batch, features] }],
+    outputs: [{ name: 'score', type: 'float32', shape: [batch, 1] }],
+    nodes: [
+      { op: 'MatMul', inputs: ['X', 'first'], outputs: ['h0'] },
+      ...hidden.flatMap((i) => [
+        { op: 'MatMul', inputs: [`h${i}`, 'W'], outputs: [`m${i}`] },
+        { op: 'Relu', inputs: [`m${i}`], outputs: [`h${i + 1}`] },
+      ]),
+      { op: 'MatMul', inputs: [`h${layers}`, 'last'], outputs: ['score'] },
+    ],
+    constants: [
+      { name: 'first', type: 'float32', dims: [features, width], values: new Array<number>(features * width).fill(1) },
+      { name: 'W', type: 'float32', dims: [width, width], values: identity },
+      { name: 'last', type: 'float32', dims: [width, 1], values: new Array<number>(width).fill(1) },
+    ],
+  });
+}

@@ -37,6 +37,7 @@ export function renderSummary(summary: RunSummary, example: string | undefined, 
       `${counted(count, 'prediction')} in ${printable(name)} ${colors.dim(`(${formatShare(count, scored)})`)}`,
     ]);
   }
+  facts.push(['engine', scoredBy(summary)]);
   facts.push(['manifest', path(summary.manifest)]);
 
   // Done, and yet nothing that anybody wanted: not what a tick is for.
@@ -62,6 +63,15 @@ export function countsInWords({ scored, quarantined, nulled, filtered }: RunSumm
     .filter(([count], i) => count > 0 || i === 0)
     .map(([count, word]) => `${formatCount(count)} ${word}`)
     .join(', ');
+}
+
+/** `onnxruntime in batches of 16,384 rows, 1 worker`; of several models, each with its name. */
+function scoredBy({ models, workers }: RunSummary): string {
+  const by = models.map(
+    ({ name, engine, batch_size }) =>
+      `${name === undefined ? '' : `${printable(name)}: `}${engine} in batches of ${counted(batch_size, 'row')}`,
+  );
+  return [...by, counted(workers, 'worker')].join(', ');
 }
 
 /** The reasons with most rows first. */

@@ -34,6 +34,7 @@ describe('the summary of a run', () => {
     expect(shown({})).toBe(
       '✓ p: scored 1,000 rows in 2.0 s, 500 rows/s\n\n' +
         '  output    out  1 file, 1.50 kB\n' +
+        '  engine    onnxruntime in batches of 16 rows, 1 worker\n' +
         '  manifest  out.colonnade/manifest.json\n',
     );
   });
@@ -44,6 +45,13 @@ describe('the summary of a run', () => {
     expect(text).toMatch(/^ {2}rows +1 scored, 2 quarantined, 3 nulled, 994 filtered out$/m);
     expect(text).toMatch(/^ {2}resumed +500 rows from an earlier, unfinished run$/m);
     expect(text).toMatch(/^ {2}NaN +1 prediction in score \(100%\)$/m);
+    const two = [
+      { name: 'a', engine: 'onnxruntime', batch_size: 16 },
+      { name: 'b', engine: 'onnxruntime', batch_size: 2048 },
+    ];
+    expect(shown({ models: two, workers: 2 })).toMatch(
+      /^ {2}engine +a: onnxruntime in batches of 16 rows, b: onnxruntime in batches of 2,048 rows, 2 workers$/m,
+    );
     expect(shown({ scored: 0, filtered: 1000 })).toMatch(/^ {2}rows +0 scored, 1,000 filtered out$/m);
   });
 
@@ -54,7 +62,10 @@ describe('the summary of a run', () => {
       const text = shown({ scored: 0, quarantined: 1000, reasons: reasons(count) }).split('\n');
       const first = text.findIndex((line) => line.startsWith('  invalid'));
       return text
-        .slice(first, text.indexOf('  manifest  out.colonnade/manifest.json'))
+        .slice(
+          first,
+          text.findIndex((line) => line.startsWith('  engine')),
+        )
         .map((line) => line.slice(10).trim());
     };
     expect(lines(9)).toEqual([

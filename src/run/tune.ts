@@ -47,6 +47,8 @@ const BATCH_SIZES = [256, 512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536] a
 const WORTH_BATCH_SIZE = 0.05;
 /** More than that: what the sink does beside the workers, and takes cores for, is not measured. */
 const WORTH_WORKERS = 0.1;
+/** And so many seconds of a run: how long processes take to start differs by more. */
+const WORTH_WORKERS_S = 0.5;
 /** With fewer seconds for scoring all rows a run mostly starts and ends. */
 const SMALL_S = 0.2;
 
@@ -249,14 +251,16 @@ class Tuner {
     const longEnough = Math.min(PASS.most, this.#budget * PASS.share);
     const batch = Math.max(...this.#plan.models.map(({ batchSize }) => batchSize));
     // A sample that is asked for is taken, however long it takes.
+    let before = Infinity;
     for (let step = this.#options.rows === undefined ? 0 : steps - 1; ; step += 1) {
       const part = parts[place + step]!;
-      const first = await this.#pass(entry, part);
-      const enough =
-        first.seconds >= longEnough &&
-        (part.rows >= batch || first.seconds * 2 > Math.max(longEnough, this.#budget * LONGEST_PASS));
-      if (!enough && step < steps - 1) continue;
-      return { part, scored: first.scored };
+      const { seconds, scored } = await this.#pass(entry, part);
+      // Of a row group that is cut off, DuckDB may decode more than is asked for: that must not be most of the time.
+      const byRows = seconds > 1.5 * before;
+      const tooLong = 2 * seconds > Math.max(longEnough, this.#budget * LONGEST_PASS);
+      const enough = seconds >= longEnough && ((byRows && part.rows >= batch) || tooLong);
+      if (enough || step === steps - 1) return { part, scored };
+      before = seconds;
     }
   }
 
@@ -407,17 +411,7 @@ class Tuner {
       all_s: round(all_s),
     });
     trials.sort((a, b) => a.workers - b.workers);
-    const best = pick(
-      trials.map((trial) =>
-        'error' in trial
-          ? { value: trial.workers, error: trial.error }
-          : // What counts is the time of a run, not the speed once all have started.
-            { value: trial.workers, speedup: all_s / trial.all_s, noise: trial.noise },
-      ),
-      { current, auto },
-      WORTH_WORKERS,
-    );
-    return { auto, current, recommended: best, tried: trials };
+    return { auto, current, recommended: pickWorkers(trials, { current, auto }), tried: trials };
   }
 
   /** Why so many workers find no room in memory beside those of the reference; undefined where they do. */
@@ -628,6 +622,21 @@ export function pick(
   const chosen = autoIsAsFast ? byAuto : best;
   if (chosen.value === current || !isBetter(chosen, worth)) return kept;
   return chosen.value === auto ? 'auto' : chosen.value;
+}
+
+/** What to recommend of numbers of workers: what counts is the time of a run, not the speed once all have started. */
+export function pickWorkers(
+  tried: readonly WorkersTrial[],
+  { current, auto }: { readonly current: number; readonly auto: number },
+): number | 'auto' {
+  const measured = tried.flatMap((trial) => ('error' in trial ? [] : [trial]));
+  const now = measured.find(({ workers }) => workers === current)?.all_s ?? 0;
+  const worth = measured.filter(({ workers, all_s }) => workers === current || now - all_s >= WORTH_WORKERS_S);
+  return pick(
+    worth.map(({ workers, all_s, noise }) => ({ value: workers, speedup: now / all_s, noise })),
+    { current, auto },
+    WORTH_WORKERS,
+  );
 }
 
 /** What stands in a pipeline file that has this value; a number that is what `auto` stands for is as good as `auto`. */

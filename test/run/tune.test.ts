@@ -6,7 +6,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ColonnadeError } from '../../src/errors.js';
 import { samplePlan } from '../../src/plan/sample.js';
 import { compare, isBetter, median } from '../../src/run/paired.js';
-import { pick, secondsForAll } from '../../src/run/tune.js';
+import { pick, pickWorkers, secondsForAll } from '../../src/run/tune.js';
 import type { Tuning, TuneOptions, TuneProgress } from '../../src/run/tuning.js';
 import { built } from '../built.js';
 import { linearModel, slowModel } from './onnx.js';
@@ -297,6 +297,26 @@ describe('a recommendation', () => {
     expect(pick(tried({ 512: 1, 1024: 1.03, 2048: 1.04 }), now, 0.05)).toBe(512);
     expect(pick(tried({ 512: 1, 1024: 1.5, 2048: 1.53 }), now, 0.05)).toBe('auto');
     expect(pick(tried({ 512: 1, 1024: 1.5, 2048: 2 }), now, 0.05)).toBe(2048);
+  });
+
+  it('of workers needs half a second and a tenth of the time less', () => {
+    const trials = (one: number, two: number) =>
+      [one, two].map((all_s, i) => ({
+        workers: i + 1,
+        threads: 1,
+        rows_per_s: 1,
+        speedup: 1,
+        noise: 0.02,
+        peak_memory: 1,
+        all_s,
+      }));
+    const now = { current: 1, auto: 1 };
+    expect(pickWorkers(trials(0.8, 0.5), now)).toBe('auto');
+    expect(pickWorkers(trials(20, 19), now)).toBe('auto');
+    expect(pickWorkers(trials(20, 12), now)).toBe(2);
+    expect(pickWorkers(trials(20, 12), { current: 1, auto: 2 })).toBe('auto');
+    const failed = { workers: 2, threads: 1, error: { code: 'OUT_OF_MEMORY', message: '' } };
+    expect(pickWorkers([trials(20, 1)[0]!, failed], now)).toBe('auto');
   });
 
   it('of workers counts the shards that each has to take, and the start of all but one', () => {

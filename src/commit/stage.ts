@@ -21,13 +21,19 @@ export async function syncTree(folder: string): Promise<void> {
   const entries = await readdir(folder, { withFileTypes: true }).catch((error: unknown) => {
     throw systemError(error, 'commit', 'syncing', folder);
   });
-  for (const entry of entries) {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) await syncTree(path);
-    else await sync(path);
-  }
+  const files = entries.filter((entry) => !entry.isDirectory());
+  let next = 0;
+  const syncFiles = async (): Promise<void> => {
+    for (let file = files[next++]; file !== undefined; file = files[next++]) await sync(join(folder, file.name));
+  };
+  // Several at once: the file system writes what they have in common once.
+  await Promise.all(Array.from({ length: Math.min(SYNCS_AT_ONCE, files.length) }, syncFiles));
+  for (const entry of entries) if (entry.isDirectory()) await syncTree(join(folder, entry.name));
   await sync(folder);
 }
+
+/** As many threads as Node has for such things. */
+const SYNCS_AT_ONCE = 4;
 
 async function sync(path: string): Promise<void> {
   try {

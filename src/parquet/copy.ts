@@ -13,6 +13,7 @@
  */
 import * as crypto from 'node:crypto';
 import * as fs from 'node:fs';
+import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { ColonnadeError } from '../errors.js';
 import { systemError } from '../system-errors.js';
@@ -84,11 +85,14 @@ function copyWork(
   nodeCrypto: typeof crypto,
   job: CopyJob,
   post: (message: Message) => void,
+  mayShare = true,
 ): { digest: () => void; close: () => Promise<void> } {
   // Each fits the processor's cache, between reading, hashing and writing. Larger writes make Linux cache the file in pages
   // of 2 MB, which virtual machines often have to ask their host for: 0.1 s became 0.8 s for 363 MB. There are a few, as
   // one is hashed while others are written.
-  const blocks = Array.from({ length: 4 }, () => Buffer.allocUnsafeSlow(262144));
+  const blocks = Array.from({ length: job.bytes > 262144 ? 4 : 1 }, () =>
+    Buffer.allocUnsafeSlow(Math.min(262144, Math.max(job.bytes, 4096))),
+  );
   const syncEvery = 67108864;
   const hash = nodeCrypto.createHash('sha256');
   let side: 'source' | 'destination' = 'source';
@@ -156,6 +160,7 @@ function copyWork(
 
   /** Where the clone fails, what stood at the destination is gone: the copy makes it anew. */
   const reflink = (): boolean => {
+    if (!mayShare) return false;
     try {
       const made = nodeFs.openSync(job.destination, 'w');
       const { mode } = nodeFs.fstatSync(made);
@@ -311,8 +316,19 @@ interface Backend {
   readonly stop: () => Promise<void>;
 }
 
+/**
+ * Folders of sources and destinations between which no blocks can be shared. To try takes as long as copying a small file,
+ * of which there may be thousands.
+ */
+const apart = new Set<string>();
+
 function inProcess(job: CopyJob, answers: Answers): Backend {
-  const work = copyWork(fs, crypto, job, answers.take);
+  const folders = `${dirname(job.source)}\0${dirname(job.destination)}`;
+  const take = (message: Message): void => {
+    if (message.kind === 'copied' && !message.reflink) apart.add(folders);
+    answers.take(message);
+  };
+  const work = copyWork(fs, crypto, job, take, !apart.has(folders));
   return {
     ask: work.digest,
     stop: work.close,

@@ -40,6 +40,9 @@ export interface SpliceOptions {
   readonly copied?: Promise<unknown>;
 }
 
+/** Files of this size have been written to the disk for the most part when they are complete: what is left is written at once. */
+const SYNCED_BYTES = 16 << 20;
+
 const REWRITE = 'use sink.mode: partition, which writes the file anew';
 
 /**
@@ -121,7 +124,8 @@ export class Splice {
   }
 
   /**
-   * Writes indexes and footer, reads the footer again, and waits for the copy and the disk.
+   * Writes indexes and footer, reads the footer again, and waits for the copy; for large files for the disk as well. Whoever
+   * publishes the file syncs it in any case, and many small ones faster together.
    *
    * @param source the footer of the file of which the destination has the prefix
    * @param metadata key-value metadata to add; a key that is there already is replaced
@@ -154,7 +158,7 @@ export class Splice {
     // Counted by reading what was written, not taken from what was meant to be.
     const { size, rows } = await readFooter(destination);
     await copied;
-    await this.#appender.sync();
+    if (size >= SYNCED_BYTES) await this.#appender.sync();
     return { bytes: size, rows };
   }
 

@@ -90,7 +90,8 @@ describe('a copy whose blocks are shared with the source', () => {
     syncBuiltinESMExports();
     const locked = join(folder, 'locked');
     await writeFile(locked, content, { mode: 0o444 });
-    const destination = join(folder, 'unlocked');
+    // Between folders that a clone has failed for it is not tried again.
+    const destination = join(await mkdtemp(join(folder, 'clones-')), 'unlocked');
     const copy = startCopy({ source: locked, destination, bytes: 1000 }, { thread: false });
     expect(await copy.copied).toEqual({ bytes: 1000, reflink: true });
     await writeFile(join(folder, 'usual'), '');
@@ -103,7 +104,7 @@ describe('a copy whose blocks are shared with the source', () => {
       copyFileSync(from, to);
     };
     syncBuiltinESMExports();
-    const destination = join(folder, 'shared');
+    const destination = join(await mkdtemp(join(folder, 'clones-')), 'shared');
     const copy = startCopy({ source, destination, bytes: 1000 }, { thread: false });
     await copy.copied;
     await appendFile(destination, 'appended');

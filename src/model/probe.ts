@@ -91,9 +91,14 @@ function openWhereDifferent(
   );
 }
 
+/** Runs that are timed, as long as they take no more than so many milliseconds. */
+const TIMED_RUNS = 5;
+const TIMED_MS = 10;
+
 /**
- * Seconds that a model takes for a row, in batches of `rows` with inputs as a plan fills them: measured on neutral rows, at
- * the second run, as the first finds nothing in the caches. Undefined where the model cannot score such rows.
+ * Seconds that a model takes for a row, in batches of `rows` with inputs as a plan fills them: measured on neutral rows, not
+ * at the first run, which finds nothing in the caches. Of a few quick runs the quickest counts, as others may have had to
+ * wait for a processor. Undefined where the model cannot score such rows.
  */
 export function secondsPerRow(model: Model, inputs: readonly PlannedInput[], rows: number): number | undefined {
   const feeds = plannedFeeds(inputs, rows);
@@ -101,9 +106,14 @@ export function secondsPerRow(model: Model, inputs: readonly PlannedInput[], row
   const batch = { rows, paddedRows: rows, feeds };
   try {
     model.run(batch);
-    const start = performance.now();
-    model.run(batch);
-    return (performance.now() - start) / 1000 / rows;
+    const began = performance.now();
+    let least = Infinity;
+    for (let run = 0; run < TIMED_RUNS && performance.now() - began < TIMED_MS; run += 1) {
+      const start = performance.now();
+      model.run(batch);
+      least = Math.min(least, performance.now() - start);
+    }
+    return least / 1000 / rows;
   } catch {
     return undefined;
   }

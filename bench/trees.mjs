@@ -10,9 +10,10 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { fromBinary } from '@bufbuild/protobuf';
+import { TREE_OPERATORS } from '../dist/model/feature-ids.js';
 import { ModelProtoSchema } from '../dist/model/onnx_pb.js';
 import { openModel } from '../dist/model/session.js';
-import { readEnsemble, TREE_OPERATORS } from '../dist/model/trees/read.js';
+import { readEnsemble } from '../dist/model/trees/read.js';
 import { TreeScorer } from '../dist/model/trees/scorer.js';
 import { median } from './report.mjs';
 

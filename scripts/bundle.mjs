@@ -68,11 +68,9 @@ try {
     }),
   );
   const code = `
-    const { script, compiled } = require('./launch.cjs')('colonnade');
+    const { script, compiled, untuneV8 } = require('./launch.cjs')('colonnade');
     process.on('exit', () => {
-      // V8's own defaults, for which the compiled code is read.
-      const { setFlagsFromString } = require('node:v8');
-      for (const flag of ['--semi-space-growth-factor=2', '--interrupt-budget=67584']) setFlagsFromString(flag);
+      untuneV8();
       require('node:fs').writeFileSync(compiled, script.createCachedData());
     });`;
   execFileSync(process.execPath, ['-e', code, 'colonnade', 'run', pipeline, '--json', '--quiet'], {

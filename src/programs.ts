@@ -1,3 +1,5 @@
+export { tuneV8, untuneV8 } from './v8-flags.js';
+
 /**
  * What is bundled: the programs of the package by the names of their files in `dist/bin`. Each starts when its module is
  * imported.

@@ -17,6 +17,7 @@ import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { ColonnadeError } from '../errors.js';
 import { systemError } from '../system-errors.js';
+import { startThread } from '../v8-flags.js';
 import { readError, shrunk } from './blocks.js';
 
 export interface CopyJob {
@@ -336,14 +337,17 @@ function inProcess(job: CopyJob, answers: Answers): Backend {
 }
 
 function inThread(job: CopyJob, answers: Answers): Backend {
-  const worker = new Worker(THREAD_CODE, {
-    eval: true,
-    workerData: job,
-    env: {},
-    execArgv: [],
-    // It makes some small objects for each block, which none outlives: a young generation that grows would be for nothing.
-    resourceLimits: { maxYoungGenerationSizeMb: 1 },
-  });
+  const worker = startThread(
+    () =>
+      new Worker(THREAD_CODE, {
+        eval: true,
+        workerData: job,
+        env: {},
+        execArgv: [],
+        // It makes some small objects for each block, which none outlives: a young generation that grows would be for nothing.
+        resourceLimits: { maxYoungGenerationSizeMb: 1 },
+      }),
+  );
   worker.on('message', answers.take);
   worker.on('error', (error) => {
     answers.fail(

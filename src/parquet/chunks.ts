@@ -5,7 +5,6 @@
  *     columnChunk(metadata), rowGroup(…), serializeFooter(tree)      structs of a footer, and its bytes
  *     writeIndexes(appender, groups)                                 the two sections of a page index
  */
-import type { Appender } from './blocks.js';
 import { CHUNK, COLUMN, MAGIC, OFFSET_INDEX, PAGE_LOCATION, ROW_GROUP } from './format.js';
 import type { ByteRange } from './footer.js';
 import { THRIFT, ThriftList, ThriftStruct } from './thrift.js';
@@ -106,6 +105,13 @@ export interface ByteReader {
   read(offset: number, length: number): Promise<Buffer>;
 }
 
+/** Takes what comes next in a file. */
+export interface ByteAppender {
+  /** Where the next byte will lie in the file. */
+  readonly position: number;
+  write(bytes: Uint8Array): Promise<void>;
+}
+
 /** A `ColumnChunk` of a file that is being written, and where its page index is read from; without a reader it has none. */
 export interface IndexedChunk {
   readonly tree: ThriftStruct;
@@ -121,7 +127,7 @@ export interface IndexedChunk {
  * take them for. @returns the `ColumnChunk`s, pointing there.
  */
 export async function writeIndexes(
-  appender: Appender,
+  appender: ByteAppender,
   groups: readonly (readonly IndexedChunk[])[],
 ): Promise<ThriftStruct[][]> {
   const columnIndexes = new Map<IndexedChunk, ByteRange>();

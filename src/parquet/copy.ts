@@ -318,18 +318,32 @@ interface Backend {
 }
 
 /**
- * Folders of sources and destinations between which no blocks can be shared. To try takes as long as copying a small file,
- * of which there may be thousands.
+ * Devices of sources and destinations between which no blocks can be shared. To try takes as long as copying a small file, of
+ * which there may be thousands.
  */
 const apart = new Set<string>();
 
+/** Devices of a file and a folder; undefined where one of them is not there. */
+function devices(source: string, folder: string): string | undefined {
+  try {
+    return `${fs.statSync(source).dev} ${fs.statSync(folder).dev}`;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether an earlier copy has shown that a copy of this file in that folder shares no blocks with it. */
+export function sharesNoBlocks(source: string, folder: string): boolean {
+  return apart.has(devices(source, folder) ?? '');
+}
+
 function inProcess(job: CopyJob, answers: Answers): Backend {
-  const folders = `${dirname(job.source)}\0${dirname(job.destination)}`;
+  const between = devices(job.source, dirname(job.destination));
   const take = (message: Message): void => {
-    if (message.kind === 'copied' && !message.reflink) apart.add(folders);
+    if (message.kind === 'copied' && !message.reflink && between !== undefined) apart.add(between);
     answers.take(message);
   };
-  const work = copyWork(fs, crypto, job, take, !apart.has(folders));
+  const work = copyWork(fs, crypto, job, take, !apart.has(between ?? ''));
   return {
     ask: work.digest,
     stop: work.close,

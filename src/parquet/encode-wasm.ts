@@ -26,7 +26,7 @@ import type { Compression } from '../pipeline/pipeline.js';
 import { arrowList } from '../plan/arrow-types.js';
 import { ARROW_SCHEMA_KEY } from './arrow-schema.js';
 import { PAGES_ORIGIN, moveColumn, moveOffsetIndex } from './chunks.js';
-import { keyValue, parseFooter, type Footer } from './footer.js';
+import { footerIn, keyValue, type Footer } from './footer.js';
 import type { EncodedChunk, EncodedSchema } from './encode.js';
 import { FILE } from './format.js';
 import { parseThrift } from './thrift-compact.js';
@@ -100,13 +100,7 @@ function encodeFile(
   const table = wasm.Table.fromIPCStream(tableToIPC(new Table(schema, batches), 'stream'));
   const written = wasm.writeParquet(table, properties);
   const bytes = Buffer.from(written.buffer, written.byteOffset, written.byteLength);
-  return { ...footerOf(bytes, `(encoded column "${field.name}")`), bytes };
-}
-
-function footerOf(bytes: Buffer, path: string): Footer {
-  const start = bytes.length - 8 - bytes.readUInt32LE(bytes.length - 8);
-  const fingerprint = { size: bytes.length, mtimeNs: '0', inode: '0', footerHash: '' };
-  return parseFooter(bytes.subarray(start, bytes.length - 8), { path, size: bytes.length, start, fingerprint });
+  return { ...footerIn(`(encoded column "${field.name}")`, bytes), bytes };
 }
 
 function internal(message: string, cause?: unknown): ColonnadeError {
@@ -135,10 +129,8 @@ export class WasmEncoder {
     const wasm = this.#wasm;
     const schema = new Schema([...fields]);
     const written = wasm.writeParquet(wasm.Table.fromIPCStream(tableToIPC(new Table(schema), 'stream')));
-    const footer = footerOf(
-      Buffer.from(written.buffer, written.byteOffset, written.byteLength),
-      '(schema of the outputs)',
-    );
+    const bytes = Buffer.from(written.buffer, written.byteOffset, written.byteLength);
+    const footer = footerIn('(schema of the outputs)', bytes);
     const columnOrders = footer.tree.list(FILE.columnOrders);
     const arrowSchema = keyValue(footer, ARROW_SCHEMA_KEY);
     if (columnOrders === undefined || arrowSchema === undefined)

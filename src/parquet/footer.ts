@@ -2,6 +2,7 @@
  * The footer of a Parquet file: read, checked and given as a typed view over its Thrift tree.
  *
  *     readFooter(path): Promise<Footer>                    throws ColonnadeError BAD_PARQUET, INPUT_GONE, IO_FAILED
+ *     readFooterNow(path): Footer                          the same, while the caller waits
  *     parseFooter(bytes, place): Footer                    the same from bytes in memory
  *     topLevelColumns(footer): readonly SchemaNode[]
  *     keyValue(footer, key): string | undefined
@@ -10,7 +11,7 @@
  * and each row group has one chunk for each leaf of the schema.
  */
 import type { Fingerprint } from '../plan/facts.js';
-import { badParquet, readFooterBytes, WRITE_AGAIN, type FooterPlace } from './footer-bytes.js';
+import { badParquet, footerBytesIn, readFooterBytes, readFooterBytesNow, WRITE_AGAIN, type FooterPlace } from './footer-bytes.js';
 import {
   CHUNK,
   COLUMN,
@@ -105,6 +106,21 @@ export interface Footer {
 export async function readFooter(path: string): Promise<Footer> {
   const { bytes, place } = await readFooterBytes(path);
   return parseFooter(bytes, place);
+}
+
+/** As {@link readFooter}, while the caller waits: for files that were read a moment ago. */
+export function readFooterNow(path: string): Footer {
+  const { bytes, place } = readFooterBytesNow(path);
+  return parseFooter(bytes, place);
+}
+
+/** Of a file that is in memory only. */
+export const NO_FINGERPRINT: Fingerprint = { size: 0, mtimeNs: '0', inode: '0', footerHash: '' };
+
+/** The footer of a file that is in memory as a whole. @throws ColonnadeError `BAD_PARQUET` */
+export function footerIn(path: string, file: Buffer): Footer {
+  const { bytes, start } = footerBytesIn(path, file);
+  return parseFooter(bytes, { path, size: file.length, start, fingerprint: NO_FINGERPRINT });
 }
 
 /** Parses and checks a footer that is in memory. @throws ColonnadeError `BAD_PARQUET` */

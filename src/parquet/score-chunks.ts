@@ -4,11 +4,12 @@
  *     openScoresFile(path)                                        with its row groups
  *     checkRows(source, groups), pickColumns(file, names)         what must fit
  *     appendChunk(group, name, appender), withoutBounds(chunk)    one chunk in its new place
+ *     chunkOf(group, name), movedChunk(chunk, delta, reader)      the same where its pages are copied elsewhere
  */
 import type { FileHandle } from 'node:fs/promises';
 import { ColonnadeError } from '../errors.js';
 import { RangeReader, openForReading, type Appender } from './blocks.js';
-import { columnChunk, moveColumn, type IndexedChunk } from './chunks.js';
+import { columnChunk, moveColumn, type ByteReader, type IndexedChunk } from './chunks.js';
 import { CHUNK, COLUMN, STATISTICS } from './format.js';
 import type { ColumnChunk, Footer } from './footer.js';
 import { readScoresFile, type ScoresColumn, type ScoresFile } from './scores.js';
@@ -65,15 +66,29 @@ export function pickColumns(first: ScoresFile, names: readonly string[]): readon
 
 /** Copies the pages of one chunk of scores. */
 export async function appendChunk(group: ScoresGroup, name: string, appender: Appender): Promise<IndexedChunk> {
-  const { file, chunks } = group;
-  const chunk = chunks.get(name);
-  if (chunk === undefined) throw internal(`${file.path} has no column "${name}"`);
+  const { file } = group;
+  const chunk = chunkOf(group, name);
   const delta = appender.position - chunk.pages.offset;
   await appender.copy(file.handle, file.path, chunk.pages.offset, chunk.pages.length);
+  return movedChunk(chunk, delta, file.reader);
+}
+
+/** The chunk of a column in a row group of scores. */
+export function chunkOf(
+  { file, chunks }: { readonly file: { readonly path: string }; readonly chunks: ReadonlyMap<string, ColumnChunk> },
+  name: string,
+): ColumnChunk {
+  const chunk = chunks.get(name);
+  if (chunk === undefined) throw internal(`${file.path} has no column "${name}"`);
+  return chunk;
+}
+
+/** A chunk whose pages were copied. @param reader of the file that they were copied from */
+export function movedChunk(chunk: ColumnChunk, delta: number, reader: ByteReader): IndexedChunk {
   const { columnIndex, offsetIndex } = chunk;
   return {
     tree: columnChunk(moveColumn(chunk.metadata, delta)),
-    reader: file.reader,
+    reader,
     ...(columnIndex === undefined ? {} : { columnIndex }),
     ...(offsetIndex === undefined ? {} : { offsetIndex }),
     delta,

@@ -1,18 +1,17 @@
 /**
  * The scores of a shard: a small Parquet file of the output columns alone, one row group for each of the shard's.
  *
- *     ScoresWriter.open(path, fields, { compression, metadata? }): Promise<ScoresWriter>        or, with an encoder that is there:
- *     ScoresWriter.create(path, encoder, metadata?): Promise<ScoresWriter>
+ *     ScoresWriter.open(path, fields, { compression, metadata? }): Promise<ScoresWriter>
+ *     new ScoresWriter(path, encoder, metadata?)        the same with an encoder that is there
  *       .appendRowGroup(vectors): void                  all rows of the next row group, a vector for each field
- *       .close(): Promise<WrittenScores>                { path, rows, bytes, sha256 }
- *       .abort(): Promise<void>                         closes and removes the file
- *     readScoresFile(path): Promise<ScoresFile>
+ *       .close(): WrittenScores                         { path, rows, bytes, sha256 }
+ *       .abort(): void                                  closes and removes the file
+ *     readScoresFile(path): Promise<ScoresFile>, scoresFile(footer): ScoresFile
  *
  * It is a regular file that any reader of Parquet takes. A sink copies its chunks as they are.
  */
 import { createHash, type Hash } from 'node:crypto';
-import { writeSync } from 'node:fs';
-import { open, rm, type FileHandle } from 'node:fs/promises';
+import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import type { Field, Vector } from 'apache-arrow';
 import { ColonnadeError } from '../errors.js';
 import type { Compression } from '../pipeline/pipeline.js';
@@ -57,58 +56,41 @@ export function keyValueStruct(key: string, value: string): ThriftStruct {
   ]);
 }
 
+/** Written at once: a small scores file whole. */
+const PENDING_BYTES = 64 << 10;
+
 /**
- * Writes one scores file. Open → appendRowGroup … → close, or abort at any point. What is appended is encoded and written at
- * once, while the caller waits: nothing but metadata and page indexes adds up in memory, however slow the disk is.
+ * Writes one scores file: appendRowGroup … → close, or abort at any point. What is appended is encoded and written while the
+ * caller waits, in the middle of a scan: nothing but metadata and page indexes adds up in memory, however slow the disk is.
+ *
+ * The file is made, over one that is there, when there is enough to write: a small one is open for a moment only, however
+ * many are written side by side.
  */
 export class ScoresWriter {
   private readonly path: string;
   private readonly metadata: Readonly<Record<string, string>>;
   private readonly encoder: Encoder;
-  private readonly handle: FileHandle;
   private readonly hash: Hash = createHash('sha256');
   private readonly groups: PendingGroup[] = [];
+  private file: number | undefined;
+  /** Copies of small pieces that follow one another and are not written yet. */
+  private pending: Buffer[] = [];
+  private pendingBytes = 0;
   private rows = 0;
   /** Bytes so far. */
   private position = 0;
 
-  private constructor(path: string, encoder: Encoder, metadata: Readonly<Record<string, string>>, handle: FileHandle) {
+  /** @param encoder of fields made by `outputField`, names distinct. Several files may share it: what they have in common is encoded once. */
+  constructor(path: string, encoder: Encoder, metadata: Readonly<Record<string, string>> = {}) {
     this.path = path;
     this.encoder = encoder;
     this.metadata = metadata;
-    this.handle = handle;
+    this.append(Buffer.from(MAGIC));
   }
 
-  /**
-   * Creates the file, over one that is there.
-   *
-   * @param fields made by `outputField`, names distinct.
-   * @throws ColonnadeError `DISK_FULL`, `OUTPUT_NOT_WRITABLE`, `IO_FAILED`
-   */
+  /** @param fields made by `outputField`, names distinct. */
   static async open(path: string, fields: readonly Field[], options: ScoresOptions): Promise<ScoresWriter> {
-    return ScoresWriter.create(path, await loadEncoder(fields, options.compression), options.metadata);
-  }
-
-  /** As {@link open}, with an encoder that several files share: what they have in common is encoded once. */
-  static async create(
-    path: string,
-    encoder: Encoder,
-    metadata: Readonly<Record<string, string>> = {},
-  ): Promise<ScoresWriter> {
-    let handle: FileHandle;
-    try {
-      handle = await open(path, 'w');
-    } catch (error) {
-      throw systemError(error, 'score', 'creating', path);
-    }
-    const writer = new ScoresWriter(path, encoder, metadata, handle);
-    try {
-      writer.append(Buffer.from(MAGIC));
-    } catch (error) {
-      await writer.abort();
-      throw error;
-    }
-    return writer;
+    return new ScoresWriter(path, await loadEncoder(fields, options.compression), options.metadata);
   }
 
   /**
@@ -137,17 +119,42 @@ export class ScoresWriter {
 
   private append(bytes: Uint8Array): void {
     this.hash.update(bytes);
-    try {
-      for (let done = 0; done < bytes.length;)
-        done += writeSync(this.handle.fd, bytes, done, Math.min(bytes.length - done, BLOCK_BYTES));
-    } catch (error) {
-      throw systemError(error, 'score', 'writing', this.path);
-    }
     this.position += bytes.length;
+    if (bytes.length > PENDING_BYTES) {
+      this.flush();
+      this.write(bytes);
+      return;
+    }
+    // A copy: the encoder uses its memory again.
+    this.pending.push(Buffer.from(bytes));
+    this.pendingBytes += bytes.length;
+    if (this.pendingBytes > PENDING_BYTES) this.flush();
   }
 
-  /** Writes page indexes and footer. They are not synced: whoever relies on the file later compares its hash. */
-  async close(): Promise<WrittenScores> {
+  private flush(): void {
+    if (this.pendingBytes === 0) return;
+    const bytes = Buffer.concat(this.pending, this.pendingBytes);
+    this.pending = [];
+    this.pendingBytes = 0;
+    this.write(bytes);
+  }
+
+  private write(bytes: Uint8Array): void {
+    const doing = this.file === undefined ? 'creating' : 'writing';
+    try {
+      this.file ??= openSync(this.path, 'w');
+      for (let done = 0; done < bytes.length;)
+        done += writeSync(this.file, bytes, done, Math.min(bytes.length - done, BLOCK_BYTES));
+    } catch (error) {
+      throw systemError(error, 'score', doing, this.path);
+    }
+  }
+
+  /**
+   * Writes page indexes and footer. They are not synced: whoever relies on the file later compares its hash.
+   * @throws ColonnadeError as {@link appendRowGroup}
+   */
+  close(): WrittenScores {
     const chunks = this.groups.flatMap((group) => group.chunks);
     const append = (
       chunk: PendingGroup['chunks'][number],
@@ -162,10 +169,19 @@ export class ScoresWriter {
     for (const chunk of chunks) append(chunk, chunk.columnIndex, CHUNK.columnIndexOffset, CHUNK.columnIndexLength);
     for (const chunk of chunks) append(chunk, chunk.offsetIndex, CHUNK.offsetIndexOffset, CHUNK.offsetIndexLength);
     this.append(serializeFooter(this.footer()));
-    await this.handle.close().catch((error: unknown) => {
+    this.flush();
+    try {
+      this.closeFile();
+    } catch (error) {
       throw systemError(error, 'score', 'closing', this.path);
-    });
+    }
     return { path: this.path, rows: this.rows, bytes: this.position, sha256: this.hash.digest('hex') };
+  }
+
+  private closeFile(): void {
+    const file = this.file;
+    this.file = undefined;
+    if (file !== undefined) closeSync(file);
   }
 
   private footer(): ThriftStruct {
@@ -193,9 +209,13 @@ export class ScoresWriter {
   }
 
   /** Gives the file up. Never throws: it is called while another error is on its way. */
-  async abort(): Promise<void> {
-    await this.handle.close().catch(() => undefined);
-    await rm(this.path, { force: true }).catch(() => undefined);
+  abort(): void {
+    try {
+      this.closeFile();
+      rmSync(this.path, { force: true });
+    } catch {
+      // It is a draft; the next run removes it.
+    }
   }
 }
 
@@ -234,7 +254,12 @@ const ELEMENT_TYPES: Readonly<Record<string, ElementType>> = {
 
 /** Reads where the chunks of a scores file lie. @throws ColonnadeError what `readFooter` throws, or `BAD_PARQUET` for another file. */
 export async function readScoresFile(path: string): Promise<ScoresFile> {
-  const footer = await readFooter(path);
+  return scoresFile(await readFooter(path));
+}
+
+/** A scores file by its footer. @throws ColonnadeError `BAD_PARQUET` for another file. */
+export function scoresFile(footer: Footer): ScoresFile {
+  const { path } = footer;
   const arrowSchema = keyValue(footer, ARROW_SCHEMA_KEY);
   const columns = topLevelColumns(footer).map((node): ScoresColumn => {
     const [, element] = /^LIST<(.*)>$/.exec(typeWords(node)) ?? [];

@@ -5,6 +5,7 @@
  *     Splice.begin({ destination, prefixBytes, columns, copied? }): Promise<Splice>         on a copy of that
  *       .add(scores): Promise<void>                                                         one scores file after the other
  *       .finish(footer, metadata): Promise<{ bytes, rows }>, .close()
+ *     spliceTail(footer, scores, columns, metadata): Promise<{ bytes, rows }>               all of a small file in memory
  *
  * The new file:
  *
@@ -16,15 +17,25 @@
  *
  * No old page moves, so no offset in the old chunks' metadata changes but the pointers to the page index.
  */
+import { readFileSync } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { ColonnadeError } from '../errors.js';
 import { systemError } from '../system-errors.js';
-import { Appender, RangeReader } from './blocks.js';
-import { serializeFooter, writeIndexes, type IndexedChunk } from './chunks.js';
-import { readFooter, type Footer } from './footer.js';
+import { Appender, RangeReader, readError, shrunk } from './blocks.js';
+import { serializeFooter, writeIndexes, type ByteAppender, type ByteReader, type IndexedChunk } from './chunks.js';
+import { footerIn, NO_FINGERPRINT, parseFooter, readFooter, type Footer } from './footer.js';
 import { spliceObstacle } from './obstacles.js';
-import { appendChunk, checkRows, internal, openScoresFile, pickColumns, withoutBounds } from './score-chunks.js';
-import type { ScoresFile } from './scores.js';
+import {
+  appendChunk,
+  checkRows,
+  chunkOf,
+  internal,
+  movedChunk,
+  openScoresFile,
+  pickColumns,
+  withoutBounds,
+} from './score-chunks.js';
+import { scoresFile, type ScoresFile } from './scores.js';
 import { splicedFooter } from './spliced-footer.js';
 
 export interface SpliceOptions {
@@ -88,7 +99,7 @@ export class Splice {
   readonly #target: FileHandle;
   readonly #appender: Appender;
   /** The new chunks of the row groups so far. */
-  readonly #groups: { readonly rows: number; readonly chunks: readonly IndexedChunk[] }[] = [];
+  readonly #groups: NewGroup[] = [];
   /** Of the first scores file: the others have the same columns. */
   #schema: ScoresFile | undefined;
 
@@ -139,21 +150,12 @@ export class Splice {
     const { destination, prefixBytes, columns, copied } = this.#options;
     if (planSplice(source, columns).prefixBytes !== prefixBytes)
       throw internal(`${source.path} is not what was copied`);
-    checkRows(source, this.#groups);
     const schema = this.#schema;
     if (schema === undefined) throw internal(`${source.path}: no scores file was given to splice from`);
-    const reader = new RangeReader(this.#target, destination, prefixBytes);
-    const indexed = source.rowGroups.map(({ chunks }, group) => [
-      ...chunks.map((chunk): IndexedChunk => ({ ...chunk, reader, delta: 0 })),
-      ...this.#groups[group]!.chunks.map((chunk) => (source.columnOrders ? chunk : withoutBounds(chunk))),
-    ]);
     // The old page index is taken from the copy.
     if (source.pageIndex) await copied;
-    const chunks = source.pageIndex
-      ? await writeIndexes(this.#appender, indexed)
-      : indexed.map((group) => group.map(({ tree }) => tree));
-    const footer = splicedFooter(source, chunks, pickColumns(schema, columns), schema, metadata);
-    await this.#appender.write(serializeFooter(footer));
+    const old = new RangeReader(this.#target, destination, prefixBytes);
+    await writeEnd({ source, old, groups: this.#groups, columns, schema, metadata }, this.#appender);
     await this.#appender.flush();
     // Counted by reading what was written, not taken from what was meant to be.
     const { size, rows } = await readFooter(destination);
@@ -165,6 +167,123 @@ export class Splice {
   async close(): Promise<void> {
     await this.#target.close();
   }
+}
+
+/** What follows the new column chunks: indexes and footer. */
+interface SplicedEnd {
+  readonly source: Footer;
+  /** Reads the page index of the source. */
+  readonly old: ByteReader;
+  readonly groups: readonly NewGroup[];
+  readonly columns: readonly string[];
+  /** A scores file with these columns. */
+  readonly schema: ScoresFile;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** The new chunks of a row group, in their place. */
+interface NewGroup {
+  readonly rows: number;
+  readonly chunks: readonly IndexedChunk[];
+}
+
+async function writeEnd(end: SplicedEnd, appender: ByteAppender): Promise<void> {
+  const { source, old: reader, groups, columns, schema, metadata } = end;
+  checkRows(source, groups);
+  const indexed = source.rowGroups.map(({ chunks }, group) => [
+    ...chunks.map((chunk): IndexedChunk => ({ ...chunk, reader, delta: 0 })),
+    ...groups[group]!.chunks.map((chunk) => (source.columnOrders ? chunk : withoutBounds(chunk))),
+  ]);
+  const chunks = source.pageIndex
+    ? await writeIndexes(appender, indexed)
+    : indexed.map((group) => group.map(({ tree }) => tree));
+  const footer = splicedFooter(source, chunks, pickColumns(schema, columns), schema, metadata);
+  await appender.write(serializeFooter(footer));
+}
+
+/**
+ * What {@link Splice} would write behind the prefix of a small file, of which all scores are there: the same bytes, put
+ * together in memory, as for small files to write piece by piece takes longer than all the rest.
+ * @param source the footer of the file
+ * @param scores paths of its scores files, in order
+ * @returns the bytes, and the rows by the new footer.
+ * @throws ColonnadeError as {@link Splice.add} and {@link Splice.finish}
+ */
+export async function spliceTail(
+  source: Footer,
+  scores: readonly string[],
+  columns: readonly string[],
+  metadata: Readonly<Record<string, string>>,
+): Promise<{ readonly bytes: Buffer; readonly rows: number }> {
+  const { prefixBytes } = planSplice(source, columns);
+  const pieces: Uint8Array[] = [];
+  let position = prefixBytes;
+  const appender: ByteAppender = {
+    get position() {
+      return position;
+    },
+    write: (bytes) => {
+      pieces.push(bytes);
+      position += bytes.length;
+      return Promise.resolve();
+    },
+  };
+  const files = scores.map(readSmallScores);
+  const groups: NewGroup[] = [];
+  for (const file of files) {
+    for (const group of file.rowGroups) {
+      const chunks: IndexedChunk[] = [];
+      for (const name of columns) {
+        const chunk = chunkOf({ ...group, file }, name);
+        const { offset, length } = chunk.pages;
+        chunks.push(movedChunk(chunk, position - offset, file.reader));
+        await appender.write(file.bytes.subarray(offset, offset + length));
+      }
+      groups.push({ rows: group.rows, chunks });
+    }
+  }
+  const [schema] = files;
+  if (schema === undefined) throw internal(`${source.path}: no scores file was given to splice from`);
+  await writeEnd({ source, old: oldIndex(source), groups, columns, schema, metadata }, appender);
+  const bytes = Buffer.concat(pieces, position - prefixBytes);
+  // Counted by reading what is written, not taken from what was meant to be.
+  const start = position - 8 - bytes.readUInt32LE(bytes.length - 8);
+  const { rows } = parseFooter(bytes.subarray(start - prefixBytes, bytes.length - 8), {
+    path: source.path,
+    size: position,
+    start,
+    fingerprint: NO_FINGERPRINT,
+  });
+  return { bytes, rows };
+}
+
+/** A scores file that is in memory. */
+function readSmallScores(path: string): ScoresFile & { readonly bytes: Buffer; readonly reader: ByteReader } {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(path);
+  } catch (error) {
+    throw readError(error, path);
+  }
+  const read = (offset: number, length: number): Promise<Buffer> =>
+    Promise.resolve(bytes.subarray(offset, offset + length));
+  return { ...scoresFile(footerIn(path, bytes)), bytes, reader: { read } };
+}
+
+/** Reads the old page index from the source itself, which has just been read. */
+function oldIndex(source: Footer): ByteReader {
+  let all: Buffer | undefined;
+  return {
+    read: (offset, length) => {
+      try {
+        all ??= readFileSync(source.path);
+      } catch (error) {
+        throw readError(error, source.path);
+      }
+      if (all.length < offset + length) throw shrunk(source.path, all.length);
+      return Promise.resolve(all.subarray(offset, offset + length));
+    },
+  };
 }
 
 /** The chunk with the bytes of its page index: its file will be closed by the time they are written. */

@@ -1,8 +1,8 @@
-/** Whether a file is still the one that it was. */
+/** Whether a file is still the one that it was. It was read a moment ago, so that looking is faster than waiting for others. */
 import { ColonnadeError } from '../errors.js';
 import type { Fingerprint } from '../plan/facts.js';
-import { readFooter, type Footer } from './footer.js';
-import { readFooterPlace } from './footer-bytes.js';
+import { readFooterNow, type Footer } from './footer.js';
+import { readFooterBytesNow } from './footer-bytes.js';
 
 /** A file, and what it was when the run was planned. */
 interface KnownFile {
@@ -14,28 +14,28 @@ interface KnownFile {
  * Compares a file with what it was: size, modification time, inode, and the hash of its footer.
  * @throws ColonnadeError `INPUT_CHANGED`, or `INPUT_GONE` when it is not there any more.
  */
-export async function checkUnchanged(file: KnownFile): Promise<void> {
-  await readSameFooterStart(file);
+export function checkUnchanged(file: KnownFile): void {
+  readSameFooterStart(file);
 }
 
 /** Where the footer of a file begins that is as it was. @throws ColonnadeError as {@link checkUnchanged} */
-export async function readSameFooterStart(file: KnownFile): Promise<number> {
-  const { fingerprint, start } = await noLessThan(file, readFooterPlace);
+export function readSameFooterStart(file: KnownFile): number {
+  const { fingerprint, start } = noLessThan(file, readFooterBytesNow).place;
   compare(file, fingerprint);
   return start;
 }
 
 /** The footer of a file that is as it was. @throws ColonnadeError as {@link checkUnchanged} */
-export async function readSameFooter(file: KnownFile): Promise<Footer> {
-  const footer = await noLessThan(file, readFooter);
+export function readSameFooter(file: KnownFile): Footer {
+  const footer = noLessThan(file, readFooterNow);
   compare(file, footer.fingerprint);
   return footer;
 }
 
 /** Reads what was a whole Parquet file before. */
-async function noLessThan<T>({ path }: KnownFile, read: (path: string) => Promise<T>): Promise<T> {
+function noLessThan<T>({ path }: KnownFile, read: (path: string) => T): T {
   try {
-    return await read(path);
+    return read(path);
   } catch (error) {
     if (error instanceof ColonnadeError && error.code === 'BAD_PARQUET')
       throw changed(path, 'it is no whole Parquet file any more', error);

@@ -29,7 +29,8 @@ export function scoringColumns(
 /**
  * Holds every schema against the first.
  * @returns notes about columns that differ but are not needed.
- * @throws ColonnadeError `SCHEMA_DRIFT` where a needed column is missing in a file or has another type;
+ * @throws ColonnadeError `SCHEMA_DRIFT` where a needed column is missing in a file, has another type or is a folder's name in
+ *   one and not in another;
  *   `COLUMN_AMBIGUOUS` where two columns of a file are apart only by case and one is needed.
  */
 export function compareSchemas(groups: readonly SchemaGroup[], needed: ReadonlySet<string>): string[] {
@@ -44,13 +45,13 @@ export function compareSchemas(groups: readonly SchemaGroup[], needed: ReadonlyS
     const found = new Map(group.columns.map((column) => [column.name, column]));
     for (const column of expected.values()) {
       const other = found.get(column.name);
-      if (other?.type === column.type) continue;
+      if (other?.type === column.type && other.hive === column.hive) continue;
       const twin = [...found.keys()].find((name) => name.toLowerCase() === column.name.toLowerCase());
       const what =
         other === undefined
           ? `column ${shownName(column.name)} (${column.type}) is missing${twin === undefined ? '' : `, it has ${shownName(twin)}`}`
-          : `column ${shownName(column.name)} is ${other.type}`;
-      const reference = `${first.files[0]!.path} has ${shownName(column.name)} as ${column.type}`;
+          : `column ${shownName(column.name)} is ${placeAndType(other, column)}`;
+      const reference = `${first.files[0]!.path} has ${shownName(column.name)} as ${placeAndType(column, other)}`;
       if (needed.has(column.name)) {
         drifts.push(
           ...group.files.map(({ path }) => ({ path, column: column.name, message: `${path}: ${what}; ${reference}` })),
@@ -71,6 +72,12 @@ export function compareSchemas(groups: readonly SchemaGroup[], needed: ReadonlyS
   return notes.length <= shown
     ? notes
     : [...notes.slice(0, shown), `${notes.length - shown} more columns differ between files and are not read`];
+}
+
+/** The type of a column; also where it comes from, if that of the other is from elsewhere. */
+function placeAndType(column: SourceColumn, other: SourceColumn | undefined): string {
+  if (other === undefined || other.hive === column.hive) return column.type;
+  return `${column.type}, ${column.hive ? 'from its folder' : 'in the file itself'}`;
 }
 
 /** A column that is needed and that a file has in another type than the first file, or not at all. */

@@ -1,6 +1,9 @@
-/** Splits files into shards: ranges of row groups, large enough to be worth a hand-over, alike for any number of workers. */
+/**
+ * Splits files into shards: ranges of row groups, alike for any number of workers. A small file is a shard by itself; for the
+ * hand-over small ones are put together.
+ */
 import type { RowGroup } from './facts.js';
-import type { Shard } from './plan.js';
+import type { PlannedFile, Shard } from './plan.js';
 
 /** A shard takes row groups until it has this many rows: about a tenth of a second of scoring at least. */
 export const SHARD_ROWS = 491_520;
@@ -26,4 +29,47 @@ export function planShards(
     });
   });
   return shards;
+}
+
+/** What a file takes beside the work for its rows, in rows: it is opened, and a scores file is made for it. */
+const FILE_ROWS = 4096;
+/** Groups that each worker is given at least, so that all are done at about the same time. */
+const GROUPS_A_WORKER = 4;
+
+/**
+ * Groups of shards that follow one another: what a worker is given at once. Shards that are all of a small file are put
+ * together until there is enough to do for a hand-over; every other shard is a group by itself.
+ *
+ * Groups may depend on the number of workers and on what is left to do: shard by shard, the scores are the same.
+ */
+export function groupShards(
+  shards: readonly Shard[],
+  files: readonly Pick<PlannedFile, 'rowGroups'>[],
+  workers: number,
+): Shard[][] {
+  const cost = ({ rows }: Shard): number => rows + FILE_ROWS;
+  const total = shards.reduce((sum, shard) => sum + cost(shard), 0);
+  const enough = workers === 1 ? SHARD_ROWS : Math.min(SHARD_ROWS, total / (workers * GROUPS_A_WORKER));
+  const groups: Shard[][] = [];
+  let group: Shard[] = [];
+  let sum = 0;
+  const close = (): void => {
+    if (group.length > 0) groups.push(group);
+    group = [];
+    sum = 0;
+  };
+  for (const shard of shards) {
+    const [from, to] = shard.rowGroups;
+    const isWhole = from === 0 && to === files[shard.file]!.rowGroups.length;
+    if (!isWhole || cost(shard) >= enough) {
+      close();
+      groups.push([shard]);
+      continue;
+    }
+    group.push(shard);
+    sum += cost(shard);
+    if (sum >= enough) close();
+  }
+  close();
+  return groups;
 }

@@ -2,11 +2,12 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { ColonnadeError, type SerializedError } from '../errors.js';
-import type { ShardResult, ShardWorker, WorkerTask } from './shard-worker.js';
+import type { ShardResult } from './shard-attempt.js';
+import type { GroupEvents, ShardWorker, WorkerTask } from './shard-worker.js';
 
 export type ToWorker =
   | { readonly type: 'open'; readonly task: WorkerTask }
-  | { readonly type: 'score'; readonly shard: number }
+  | { readonly type: 'score'; readonly shards: readonly number[] }
   | { readonly type: 'memory' }
   | { readonly type: 'close' };
 
@@ -14,6 +15,8 @@ export type FromWorker =
   | { readonly type: 'ready' }
   | { readonly type: 'rows'; readonly shard: number; readonly rows: number }
   | { readonly type: 'done'; readonly result: ShardResult }
+  /** All shards of the group are done. */
+  | { readonly type: 'scored' }
   | { readonly type: 'memory'; readonly peak: number }
   | { readonly type: 'failed'; readonly error: SerializedError };
 
@@ -61,12 +64,12 @@ class ChildWorker implements ProcessWorker {
     );
   }
 
-  async score(shard: number, onRows: (rows: number) => void): Promise<ShardResult> {
-    const done = await this.ask({ type: 'score', shard }, (message) => {
-      if (message.type === 'rows') onRows(message.rows);
-      return message.type === 'done';
+  async score(shards: readonly number[], { onRows, onDone }: GroupEvents): Promise<void> {
+    await this.ask({ type: 'score', shards }, (message) => {
+      if (message.type === 'rows') onRows(message.shard, message.rows);
+      else if (message.type === 'done') onDone(message.result);
+      return message.type === 'scored';
     });
-    return (done as Extract<FromWorker, { type: 'done' }>).result;
   }
 
   async peakMemory(): Promise<number> {

@@ -3,7 +3,9 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { placesOf } from '../commit/places.js';
 import type { Plan } from '../plan/plan.js';
+import { groupShards } from '../plan/shards.js';
 import { openChildWorker, type ProcessWorker } from './child-worker.js';
+import type { ShardResult } from './shard-attempt.js';
 
 /** Settings that are tried. */
 export interface ContenderTask {
@@ -31,13 +33,17 @@ export class Contender {
   readonly openingSeconds: number;
   readonly #workers: readonly ProcessWorker[];
 
-  private constructor(workers: readonly ProcessWorker[], openingSeconds: number) {
+  readonly #task: ContenderTask;
+
+  private constructor(task: ContenderTask, workers: readonly ProcessWorker[], openingSeconds: number) {
+    this.#task = task;
     this.#workers = workers;
     this.openingSeconds = openingSeconds;
   }
 
   /** Starts the workers. @throws ColonnadeError what opening a worker does; then none is left. */
-  static async open({ plan, workers, threads, folder }: ContenderTask): Promise<Contender> {
+  static async open(task: ContenderTask): Promise<Contender> {
+    const { plan, workers, threads, folder } = task;
     const start = performance.now();
     const opening = Array.from({ length: workers }, async (_, worker) => {
       const { staging } = placesOf(join(folder, String(worker)), 'sample');
@@ -46,7 +52,7 @@ export class Contender {
     });
     const opened = await Promise.allSettled(opening);
     const there = opened.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []));
-    const contender = new Contender(there, (performance.now() - start) / 1000);
+    const contender = new Contender(task, there, (performance.now() - start) / 1000);
     const failed = opened.find((each) => each.status === 'rejected');
     if (failed === undefined) return contender;
     await contender.close();
@@ -58,15 +64,21 @@ export class Contender {
    * @throws ColonnadeError of the first worker that failed.
    */
   async pass(shards: readonly number[]): Promise<Pass> {
+    const { plan } = this.#task;
+    const groups = groupShards(
+      shards.map((index) => plan.shards[index]!),
+      plan.files,
+      1,
+    ).map((group) => group.map(({ index }) => index));
     const start = performance.now();
     const counts = await Promise.all(
       this.#workers.map(async (worker) => {
         let [rows, scored] = [0, 0];
-        for (const shard of shards) {
-          const result = await worker.score(shard, () => undefined);
-          rows += result.counts.rows;
-          scored += result.counts.scored;
-        }
+        const onDone = ({ counts }: ShardResult): void => {
+          rows += counts.rows;
+          scored += counts.scored;
+        };
+        for (const group of groups) await worker.score(group, { onRows: () => undefined, onDone });
         return { rows, scored };
       }),
     );

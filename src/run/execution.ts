@@ -14,6 +14,7 @@ import { setMaxListeners } from 'node:events';
 import { rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { makeFolder } from '../commit/durable.js';
 import { takeEpoch, type Epoch } from '../commit/epoch.js';
 import { balance, type LedgerEntry } from '../commit/ledger.js';
@@ -34,7 +35,8 @@ import { planHash } from './plan-hash.js';
 import { clearStaging, finishedShards, hasFinishedShards } from './resume.js';
 import { scoreIntoSink } from './score-into-sink.js';
 import { scoresOf } from './shard-files.js';
-import type { ShardResult, ShardWorker } from './shard-worker.js';
+import type { ShardResult } from './shard-attempt.js';
+import type { ShardWorker } from './shard-worker.js';
 import { addUp, round, sum, summaryOf } from './summary.js';
 import { versions } from './versions.js';
 import { chooseWorkers, openWorker, type WorkerChoice } from './workers.js';
@@ -44,6 +46,9 @@ import { chooseWorkers, openWorker, type WorkerChoice } from './workers.js';
  * it is done: one must be left.
  */
 const MOST_WRITERS = 3;
+
+/** Inputs that are looked at in a row. */
+const INPUTS_AT_ONCE = 64;
 
 /** One run of a plan. */
 export class Execution {
@@ -218,7 +223,7 @@ export class Execution {
         sum(outputs, ({ rows }) => rows),
         sum(quarantine, ({ rows }) => rows),
       );
-      for (const file of plan.files) await checkUnchanged(file);
+      await this.#checkInputs();
 
       this.#emit({ type: 'phase', phase: 'publishing' });
       await writeSuccess(staging.output);
@@ -260,6 +265,15 @@ export class Execution {
       // What was stopped may say so in its own words.
       this.#stopIfAborted();
       throw error;
+    }
+  }
+
+  async #checkInputs(): Promise<void> {
+    for (const file of this.#plan.files) {
+      checkUnchanged(file);
+      // There may be thousands of them: a signal is heard in between.
+      if (file.index % INPUTS_AT_ONCE === 0) await setImmediate();
+      this.#stopIfAborted();
     }
   }
 

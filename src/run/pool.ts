@@ -1,5 +1,6 @@
 /**
- * Hands shards to workers, as many at once as there are workers, and tries a shard again after a fault that may pass.
+ * Hands groups of shards to workers, as many at once as there are workers, and tries a shard again after a fault that may
+ * pass. After a fault in a group, the shards of it that are not done go on one by one: which of them is to blame is seen then.
  *
  * A worker is replaced when it died, when memory ran out or when the model failed: what it holds may be the cause. After a
  * fault that a second try cannot mend (a row that must not be invalid, a model that does not fit) no shard is begun; those
@@ -8,7 +9,8 @@
 import { setTimeout as sleepFor } from 'node:timers/promises';
 import { setMaxListeners } from 'node:events';
 import { ColonnadeError, type ErrorCode } from '../errors.js';
-import type { ShardResult, ShardWorker } from './shard-worker.js';
+import type { ShardResult } from './shard-attempt.js';
+import type { ShardWorker } from './shard-worker.js';
 
 /** Faults that may be gone at the next try. */
 const TRANSIENT: ReadonlySet<ErrorCode> = new Set(['IO_FAILED', 'WORKER_DIED', 'OUT_OF_MEMORY', 'MODEL_FAILED']);
@@ -22,7 +24,8 @@ export interface PoolOptions {
   readonly retries: number;
   readonly open: () => Promise<ShardWorker>;
   readonly onRows: (shard: number, rows: number) => void;
-  readonly onDone: (result: ShardResult) => Promise<void> | void;
+  /** Must not throw: it may be called in the middle of a scan. */
+  readonly onDone: (result: ShardResult) => void;
   /**
    * The result of a shard that is whole on disk, though its worker died before it could tell; undefined where it is not.
    */
@@ -37,12 +40,20 @@ export interface PoolOptions {
   readonly random?: () => number;
 }
 
+/** Shards that are handed over together. */
+interface HandOver {
+  readonly shards: readonly number[];
+  /** Counted from 1. */
+  readonly attempt: number;
+}
+
 /**
- * Scores all shards.
+ * Scores the shards of all groups.
+ * @param groups each as {@link ShardWorker.score} takes it.
  * @throws ColonnadeError of the first shard that failed for good, or the signal's reason.
  */
-export async function scoreShards(shards: readonly number[], options: PoolOptions): Promise<void> {
-  const queue = [...shards];
+export async function scoreShards(groups: readonly (readonly number[])[], options: PoolOptions): Promise<void> {
+  const queue = groups.map((shards): HandOver => ({ shards, attempt: 1 }));
   let failure: Error | undefined;
   const failed = new AbortController();
   const over = options.signal === undefined ? failed.signal : AbortSignal.any([failed.signal, options.signal]);
@@ -62,40 +73,43 @@ export async function scoreShards(shards: readonly number[], options: PoolOption
       void worker?.close().catch(() => undefined);
     };
     options.signal?.addEventListener('abort', abort);
-    try {
-      for (let shard = queue.shift(); shard !== undefined && !stopped(); shard = queue.shift()) {
-        for (let attempt = 1; ; attempt += 1) {
-          let result: ShardResult | undefined;
-          try {
-            worker ??= await options.open();
-            // Opening takes a while; a worker that is not there yet cannot be closed by the signal.
-            if (stopped()) return;
-            const index = shard;
-            result = await worker.score(shard, (rows) => options.onRows(index, rows));
-          } catch (error) {
-            if (stopped()) throw error;
-            if (hasDied(error)) {
-              result = await options.findDone(shard);
-              if (result !== undefined) {
-                await close();
-                options.onFound(shard, error);
-              }
-            }
-            if (result === undefined) {
-              if (!mayRetry(error, attempt, options.retries)) throw error;
-              options.onRows(shard, 0);
-              const delay = delayBefore(attempt, options.random ?? Math.random);
-              options.onRetry(shard, attempt, delay, error);
-              if (ONCE.has(error.code)) await close();
-              await (options.wait ?? sleep)(delay, over);
-              if (stopped()) return;
-              continue;
-            }
+    /** Scores what is handed over. @returns what is to be tried again, one by one. */
+    const score = async ({ shards, attempt }: HandOver): Promise<HandOver[]> => {
+      const left = new Set(shards);
+      const take = (result: ShardResult): void => {
+        left.delete(result.shard);
+        options.onDone(result);
+      };
+      try {
+        worker ??= await options.open();
+        // Opening takes a while; a worker that is not there yet cannot be closed by the signal.
+        if (!stopped()) await worker.score(shards, { onRows: options.onRows, onDone: take });
+        return [];
+      } catch (error) {
+        if (stopped()) throw error;
+        if (hasDied(error)) {
+          await close();
+          for (const shard of left) {
+            const result = await options.findDone(shard);
+            if (result === undefined) continue;
+            options.onFound(shard, error);
+            take(result);
           }
-          await options.onDone(result);
-          break;
+          if (left.size === 0) return [];
         }
+        if (!mayRetry(error, attempt, options.retries)) throw error;
+        for (const shard of left) options.onRows(shard, 0);
+        const delay = delayBefore(attempt, options.random ?? Math.random);
+        const [first] = left;
+        options.onRetry(first!, attempt, delay, error);
+        if (ONCE.has(error.code)) await close();
+        await (options.wait ?? sleep)(delay, over);
+        return Array.from(left, (shard) => ({ shards: [shard], attempt: attempt + 1 }));
       }
+    };
+    try {
+      for (let next = queue.shift(); next !== undefined && !stopped(); next = queue.shift())
+        queue.unshift(...(await score(next)));
     } catch (error) {
       failure ??= error instanceof Error ? error : new Error(String(error));
       failed.abort();
@@ -104,7 +118,7 @@ export async function scoreShards(shards: readonly number[], options: PoolOption
       await close();
     }
   };
-  await Promise.all(Array.from({ length: Math.min(options.workers, shards.length) }, serve));
+  await Promise.all(Array.from({ length: Math.min(options.workers, groups.length) }, serve));
   options.signal?.throwIfAborted();
   if (failure !== undefined) throw failure;
 }

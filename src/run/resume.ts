@@ -6,7 +6,7 @@ import { hashFile } from '../file-hash.js';
 import type { Plan } from '../plan/plan.js';
 import { systemError } from '../system-errors.js';
 import { shardFiles } from './shard-files.js';
-import type { ShardResult } from './shard-worker.js';
+import type { ShardResult } from './shard-attempt.js';
 
 /** The shards that are done. @param signal ends it, with its reason: to hash all scores may take a while. */
 export async function finishedShards(

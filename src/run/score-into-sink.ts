@@ -1,5 +1,6 @@
 /** Scores the shards of a run, and gives what is scored to the sink while others are scored. */
 import type { Plan, Shard } from '../plan/plan.js';
+import { groupShards } from '../plan/shards.js';
 import type { Sink } from '../sink/sink.js';
 import type { RunEvent } from './events.js';
 import { InvalidRows } from './invalid-rows.js';
@@ -7,7 +8,8 @@ import { Meter } from './meter.js';
 import { scoreShards } from './pool.js';
 import { finishedShard } from './resume.js';
 import { scoresOf, shardFiles } from './shard-files.js';
-import type { ShardResult, ShardWorker } from './shard-worker.js';
+import type { ShardResult } from './shard-attempt.js';
+import type { ShardWorker } from './shard-worker.js';
 import { sum } from './summary.js';
 
 export interface ScoringContext {
@@ -77,9 +79,10 @@ export async function scoreIntoSink(context: ScoringContext): Promise<Map<number
     const reading = meter.update(shard, rows);
     if (reading !== undefined) emit({ type: 'progress', ...reading });
   };
+  const toScore = plan.shards.filter(({ index }) => !results.has(index));
   try {
     await scoreShards(
-      plan.shards.map(({ index }) => index).filter((index) => !results.has(index)),
+      groupShards(toScore, plan.files, context.workers).map((group) => group.map(({ index }) => index)),
       {
         workers: context.workers,
         retries: plan.run.retries,
@@ -88,7 +91,11 @@ export async function scoreIntoSink(context: ScoringContext): Promise<Map<number
         onDone: (result) => {
           results.set(result.shard, result);
           report(result.shard, result.counts.rows);
-          invalid.add(result.counts);
+          try {
+            invalid.add(result.counts);
+          } catch (error) {
+            fail(error);
+          }
           offer(plan.shards[result.shard]!.file);
         },
         findDone: (shard) => finishedShard(plan, planHash, folder, shard),

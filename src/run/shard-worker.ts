@@ -1,34 +1,18 @@
 /**
- * Scores shards one at a time: opens database and model once, then turns each shard into a scores file and a manifest
- * of that shard. The same code runs in the main process and in worker processes.
+ * Scores groups of shards one at a time: opens database and model once, then turns each shard into a scores file and a
+ * manifest of that shard. The same code runs in the main process and in worker processes.
  */
-import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeWhole } from '../commit/durable.js';
 import type { StagingPlaces } from '../commit/places.js';
-import { ColonnadeError } from '../errors.js';
 import { openModel } from '../model/session.js';
 import type { Model } from '../model/engine.js';
 import { loadEncoder, type Encoder } from '../parquet/encode.js';
-import { ScoresWriter } from '../parquet/scores.js';
 import type { Plan } from '../plan/plan.js';
 import { scoresFields } from '../score/row-group-scores.js';
-import { RowGroupMemory, ShardScorer, type ShardCounts } from '../score/shard.js';
+import { RowGroupMemory } from '../score/shard.js';
 import { DATABASE_SHARE, openDatabase, type Database } from '../source/database.js';
-import { systemError } from '../system-errors.js';
 import { openScanner, type Scanner } from '../source/scanner.js';
-import { shardFiles } from './shard-files.js';
-
-/**
- * A shard that is done. Also the content of the shard's manifest. Neither it nor the scores are synced: after a power cut
- * one of them may be missing or damaged, which size and hash tell, and the shard is scored again.
- */
-export interface ShardResult {
-  readonly shard: number;
-  readonly planHash: string;
-  readonly counts: ShardCounts;
-  readonly scores: { readonly bytes: number; readonly sha256: string };
-}
+import { ShardAttempt, type ShardResult } from './shard-attempt.js';
 
 /** What a worker needs to know, once. Plain data: it is sent to worker processes. */
 export interface WorkerTask {
@@ -39,13 +23,21 @@ export interface WorkerTask {
   readonly threads: number;
 }
 
+/** What a worker tells of a group while it scores it. */
+export interface GroupEvents {
+  /** Rows of a shard of the group that are behind it, while there are some before it. */
+  readonly onRows: (shard: number, rows: number) => void;
+  /** A shard of the group is done: its scores file and its manifest are there. */
+  readonly onDone: (result: ShardResult) => void;
+}
+
 /** Something that scores shards, here or in another process. */
 export interface ShardWorker {
   /**
-   * Scores a shard and leaves its scores file and manifest on disk. One at a time.
-   * @param onRows called with the rows of the shard that are behind it.
+   * Scores a group of shards: one, or several that are each all of a file. One group at a time. What is done when it fails
+   * stays done.
    */
-  score(shard: number, onRows: (rows: number) => void): Promise<ShardResult>;
+  score(shards: readonly number[], events: GroupEvents): Promise<void>;
   /** Ends it; a shard under way is given up. */
   close(): Promise<void>;
 }
@@ -127,62 +119,50 @@ class LocalWorker implements ShardWorker {
     this.#memory = new RowGroupMemory(task.plan);
   }
 
-  score(index: number, onRows: (rows: number) => void): Promise<ShardResult> {
-    const scoring = this.#score(index, onRows);
+  score(shards: readonly number[], events: GroupEvents): Promise<void> {
+    const scoring = this.#score(shards, events);
     this.#scoring = scoring.catch(() => undefined);
     return scoring;
   }
 
-  async #score(index: number, onRows: (rows: number) => void): Promise<ShardResult> {
-    const { plan, planHash, staging } = this.#task;
-    const { scanner, models, encoder } = this.#tools;
-    const shard = plan.shards[index]!;
-    const file = plan.files[shard.file]!;
-    const { scores, manifest } = shardFiles(staging.shards, index);
-    // An attempt that is given up must never leave a file under the name of a whole one.
-    const draft = `${scores}.${process.pid}.tmp`;
-    const writer = await ScoresWriter.create(draft, encoder);
+  async #score(indices: readonly number[], events: GroupEvents): Promise<void> {
+    const { plan } = this.#task;
+    const { scanner } = this.#tools;
+    const shards = indices.map((index) => plan.shards[index]!);
+    /** Shards under way, by their place in the group: as many as the scan reads at once. */
+    const begun = new Map<number, ShardAttempt>();
+    const attemptAt = (at: number): ShardAttempt => {
+      const attempt = begun.get(at) ?? new ShardAttempt(this.#task, shards[at]!, this.#tools, this.#memory, events);
+      begun.set(at, attempt);
+      return attempt;
+    };
+    const finish = (at: number): void => {
+      const result = attemptAt(at).finish();
+      begun.delete(at);
+      events.onDone(result);
+    };
+    const common = {
+      hiveTypes: plan.hiveTypes,
+      ...(this.#signal === undefined ? {} : { signal: this.#signal }),
+    };
     try {
-      const scorer = new ShardScorer(
-        plan,
-        shard,
-        models,
-        { appendRowGroup: (group) => writer.appendRowGroup(group.finish()) },
-        { onRows, memory: this.#memory },
-      );
-      const { firstRow, rows } = shard;
-      await scanner.scan(
-        {
-          file,
-          hiveTypes: plan.hiveTypes,
-          firstRow,
-          rows,
-          ...(this.#signal === undefined ? {} : { signal: this.#signal }),
-        },
-        (part) => scorer.add(part),
-      );
-      const counts = scorer.finish();
-      const written = await writer.close();
-      if (written.rows !== shard.rows) {
-        throw new ColonnadeError(
-          'LEDGER_UNBALANCED',
-          `${file.path}: ${written.rows} scores written for ${shard.rows} rows`,
-          { phase: 'score' },
-        );
+      const [only] = shards;
+      if (shards.length === 1) {
+        const { file, firstRow, rows } = only!;
+        await scanner.scan({ ...common, file: plan.files[file]!, firstRow, rows }, (batch) => attemptAt(0).add(batch));
+        finish(0);
+        return;
       }
-      await rename(draft, scores).catch((error: unknown) => {
-        throw systemError(error, 'score', 'naming', scores);
+      const files = shards.map(({ file, rows }) => ({ file: plan.files[file]!, rows }));
+      await scanner.scanFiles({ ...common, files }, (batch, at) => {
+        attemptAt(at).add(batch);
+        // At once: only what is under way takes memory.
+        if (attemptAt(at).isComplete) finish(at);
       });
-      const result: ShardResult = {
-        shard: index,
-        planHash,
-        counts,
-        scores: { bytes: written.bytes, sha256: written.sha256 },
-      };
-      await writeWhole(manifest, JSON.stringify(result), { sync: false });
-      return result;
+      // Those without rows; of others it tells that rows are missing.
+      for (const [at, { rows }] of shards.entries()) if (rows === 0 || begun.has(at)) finish(at);
     } catch (error) {
-      await writer.abort();
+      for (const attempt of begun.values()) attempt.abort();
       throw error;
     }
   }

@@ -38,12 +38,13 @@ async function handle(message: ToWorker): Promise<void> {
       worker = await openLocalWorker(message.task);
       send({ type: 'ready' });
       return;
-    case 'score': {
-      const { shard } = message;
-      const result = await worker!.score(shard, (rows) => send({ type: 'rows', shard, rows }));
-      send({ type: 'done', result });
+    case 'score':
+      await worker!.score(message.shards, {
+        onRows: (shard, rows) => send({ type: 'rows', shard, rows }),
+        onDone: (result) => send({ type: 'done', result }),
+      });
+      send({ type: 'scored' });
       return;
-    }
     case 'memory':
       send({ type: 'memory', peak: peakMemory() });
       return;

@@ -4,10 +4,14 @@
  * What is taken over as it is gets copied beside the scoring, file by file and a few files ahead. The scores are written
  * behind the place of it shard by shard, and then the footer, whether or not all of it is there yet: what comes last, scores
  * or copy, leaves little more to wait for than the disk.
+ *
+ * Where there are many small files, each is put together in memory once it is scored, and a thread writes one after the other.
  */
-import { join } from 'node:path';
-import { startCopy, type StartedCopy } from '../parquet/copy.js';
-import { Splice } from '../parquet/splice.js';
+import { dirname, join } from 'node:path';
+import { ColonnadeError } from '../errors.js';
+import { sharesNoBlocks, startCopy, type StartedCopy } from '../parquet/copy.js';
+import { SmallCopies } from '../parquet/small-copies.js';
+import { Splice, spliceTail } from '../parquet/splice.js';
 import { readSameFooter, readSameFooterStart } from '../parquet/unchanged.js';
 import type { PlannedFile, Shard } from '../plan/plan.js';
 import type { Sink, SinkContext, StagedFile } from './sink.js';
@@ -15,6 +19,13 @@ import { makeFolderOf } from './write.js';
 
 /** Copies that wait for their scores at most: each may hold a thread and an open file. */
 const COPIES_AHEAD = 4;
+
+/** Files of this size are written whole: less than it takes to copy one beside the scoring. */
+const SMALL_BYTES = 4 << 20;
+/** Small files that are worth a thread. */
+const MANY_FILES = 8;
+/** Small files that wait to be written at most: what is appended to each is held in memory. */
+const MOST_WRITING = 32;
 
 interface PreparedFile {
   /** What is copied as it is. */
@@ -27,6 +38,12 @@ export class AppendSink implements Sink {
   readonly #prepared = new Map<number, Promise<PreparedFile>>();
   readonly #splices = new Map<number, Splice>();
   readonly #staged = new Map<number, StagedFile>();
+  readonly #smallCopies = new SmallCopies();
+  /** Small files that are being written. */
+  readonly #writing = new Set<Promise<void>>();
+  /** Folders of the output that were made for small files. */
+  readonly #folders = new Set<string>();
+  #onFailure: (error: unknown) => void = () => undefined;
   /** Called when a file is complete, so that the next copy can begin. */
   #onRoom: (() => void) | undefined;
   #aborted = false;
@@ -36,6 +53,7 @@ export class AppendSink implements Sink {
   }
 
   begin(onFailure: (error: unknown) => void): void {
+    this.#onFailure = onFailure;
     // Whoever waits for the rest of a copy would wait long where it is large.
     this.#context.signal.addEventListener('abort', () => void this.#stopCopies());
     this.#copyAhead().catch((error: unknown) => {
@@ -44,14 +62,16 @@ export class AppendSink implements Sink {
   }
 
   async addShard(file: PlannedFile, _: Shard, scores: string): Promise<void> {
+    if (this.#isSmall(file)) return;
     await (await this.#spliceOf(file)).add(scores);
   }
 
-  async addFile(file: PlannedFile): Promise<number> {
+  async addFile(file: PlannedFile, scores: readonly string[]): Promise<number> {
+    if (this.#isSmall(file)) return this.#addSmall(file, scores);
     const { copy } = await this.#prepare(file);
     const splice = await this.#spliceOf(file);
     // Read only now: the footers of large files would take more memory than all the rest.
-    const { rows } = await splice.finish(await readSameFooter(file), this.#context.metadata);
+    const { rows } = await splice.finish(readSameFooter(file), this.#context.metadata);
     this.#splices.delete(file.index);
     await splice.close();
     const digest = await copy.digest();
@@ -76,11 +96,53 @@ export class AppendSink implements Sink {
     return splice;
   }
 
-  finish(): Promise<readonly StagedFile[]> {
-    return Promise.resolve([...this.#staged].sort(([a], [b]) => a - b).map(([, staged]) => staged));
+  /** Whether a file is written whole: not where its copy has begun, nor where its blocks may be shared. */
+  #isSmall(file: PlannedFile): boolean {
+    const { plan, output } = this.#context;
+    return (
+      plan.files.length >= MANY_FILES &&
+      file.fingerprint.size <= SMALL_BYTES &&
+      !this.#prepared.has(file.index) &&
+      sharesNoBlocks(file.path, output)
+    );
+  }
+
+  /** Puts a small file together, and has it written while others are scored. */
+  async #addSmall(file: PlannedFile, scores: readonly string[]): Promise<number> {
+    const { plan, output, metadata, signal } = this.#context;
+    const destination = join(output, file.relativePath);
+    if (!this.#folders.has(dirname(destination))) await makeFolderOf(destination);
+    this.#folders.add(dirname(destination));
+    const source = readSameFooter(file);
+    const columns = plan.outputs.map(({ name }) => name);
+    const { bytes: tail, rows } = await spliceTail(source, scores, columns, metadata);
+    const size = source.start + tail.length;
+    const writing = this.#smallCopies
+      .write({ source: file.path, destination, bytes: source.start, tail })
+      .then(({ bytes, sha256 }) => {
+        if (bytes !== size) throw wrongSize(destination, bytes, size);
+        this.#staged.set(file.index, { path: file.relativePath, rows, bytes, sha256 });
+      })
+      .catch((error: unknown) => {
+        if (!this.#aborted) this.#onFailure(error);
+      });
+    this.#writing.add(writing);
+    void writing.then(() => this.#writing.delete(writing));
+    while (this.#writing.size >= MOST_WRITING) await Promise.race(this.#writing);
+    signal.throwIfAborted();
+    return rows;
+  }
+
+  async finish(): Promise<readonly StagedFile[]> {
+    await Promise.all(this.#writing);
+    await this.#smallCopies.close();
+    this.#context.signal.throwIfAborted();
+    return [...this.#staged].sort(([a], [b]) => a - b).map(([, staged]) => staged);
   }
 
   async abort(): Promise<void> {
+    this.#aborted = true;
+    await this.#smallCopies.close();
     for (const splice of this.#splices.values()) await splice.close().catch(() => undefined);
     await this.#stopCopies();
   }
@@ -105,7 +167,7 @@ export class AppendSink implements Sink {
         });
       }
       if (this.#aborted) return;
-      if (this.#staged.has(file.index)) continue;
+      if (this.#staged.has(file.index) || this.#isSmall(file)) continue;
       // One after the other: two copies at once would only make the disk seek.
       const { copy } = await this.#prepare(file);
       await copy.copied;
@@ -124,7 +186,7 @@ export class AppendSink implements Sink {
   }
 
   async #start(file: PlannedFile): Promise<PreparedFile> {
-    const prefixBytes = await readSameFooterStart(file);
+    const prefixBytes = readSameFooterStart(file);
     const destination = join(this.#context.output, file.relativePath);
     await makeFolderOf(destination);
     this.#context.signal.throwIfAborted();
@@ -132,4 +194,11 @@ export class AppendSink implements Sink {
     copy.copied.catch(() => undefined);
     return { prefixBytes, copy };
   }
+}
+
+function wrongSize(path: string, found: number, expected: number): ColonnadeError {
+  return new ColonnadeError('IO_FAILED', `${path}: ${found} bytes were written, ${expected} were meant to be`, {
+    phase: 'sink',
+    hint: 'something else writes to the staging folder; run it again when it does not',
+  });
 }

@@ -62,7 +62,7 @@ export async function readRows(
 /** The error that tells which file is at fault, and how, if one is. */
 async function blame(database: Database, queries: readonly SourceQuery[], error: unknown): Promise<unknown> {
   if (!(error instanceof ColonnadeError) || !MAY_BE_THE_SOURCE.has(error.code)) return error;
-  for (const { file } of queries) await checkUnchanged(file);
+  for (const { file } of queries) checkUnchanged(file);
   if (error.message.includes(OUT_OF_STEP)) return outOfStep(queries, error);
   await readAlone(database, queries);
   return error;

@@ -37,3 +37,19 @@ export function scanSql(file: ScannedFile, hiveTypes: Readonly<Record<string, st
   );
   return `(SELECT *${constants.join('')} FROM ${readSql([file.path])})`;
 }
+
+/** The column of {@link filesSql} that says which of the files a row is from, counted from 0. */
+export const FILE_NUMBER = '__colonnade_file';
+
+/**
+ * The FROM clause that reads several whole files one after the other, as {@link scanSql} reads each, and {@link FILE_NUMBER}.
+ * DuckDB takes the columns from the first one: those that are asked for must be in all of them, in the same types. None
+ * may have a column {@link FILE_INDEX}.
+ */
+export function filesSql(files: readonly ScannedFile[], hiveTypes: Readonly<Record<string, string>>): string {
+  const constants = Object.entries(hiveTypes).map(([name, type]) => {
+    const values = files.map((file) => hiveLiteral(file.hive[name], type));
+    return `, [${values.join(', ')}][${FILE_INDEX}::BIGINT + 1] AS ${quoteIdentifier(name)}`;
+  });
+  return `(SELECT *${constants.join('')}, ${FILE_INDEX}::BIGINT AS ${FILE_NUMBER} FROM ${readSql(files.map(({ path }) => path))})`;
+}

@@ -1,5 +1,5 @@
 /**
- * Scans rows of a file: the columns of a projection, computed by DuckDB, as Arrow batches.
+ * Scans rows of a file, or several files: the columns of a projection, computed by DuckDB, as Arrow batches.
  *
  * DuckDB hands its vectors over while it runs the query: the projection is given to a scalar function that is ours, and
  * DuckDB's threads wait in it until the batch has been worked on. So nothing is materialised in between, each thread
@@ -20,7 +20,7 @@ import { duckdbBinding, type RawChunk } from './binding.js';
 import { blame } from './blame.js';
 import type { Database } from './database.js';
 import { duckdbError, isValueFault, readFault } from './duckdb-errors.js';
-import { ROW_NUMBER, scanSql, type ScannedFile } from './scan.js';
+import { FILE_INDEX, FILE_NUMBER, filesSql, readSql, ROW_NUMBER, scanSql, type ScannedFile } from './scan.js';
 import { dropValues } from './young-garbage.js';
 
 /** Rows of a file that follow one another. */
@@ -36,6 +36,17 @@ export interface ScanRequest extends RowRange {
   readonly hiveTypes: Readonly<Record<string, string>>;
   /** Stops the query, and ends the scan with the signal's reason. */
   readonly signal?: AbortSignal;
+}
+
+/** A file of which all rows are scanned. */
+export interface WholeFile {
+  readonly file: ScannedFile;
+  /** By its footer. */
+  readonly rows: number;
+}
+
+export interface FilesRequest extends Pick<ScanRequest, 'hiveTypes' | 'signal'> {
+  readonly files: readonly WholeFile[];
 }
 
 /** Some rows of a scan. */
@@ -57,6 +68,13 @@ export interface Scanner {
    * `INPUT_GONE`, `SQL_FAILED` naming the expression and the row, `OUT_OF_MEMORY`, `DISK_FULL`; the signal's reason.
    */
   scan(request: ScanRequest, onBatch: (batch: RowBatch) => void): Promise<void>;
+  /**
+   * Gives all rows of several files, as {@link Scanner.scan} gives those of one, and with them the position of their file
+   * among `files`. It is one query, as asking costs more than reading where files are small; errors name the file as in
+   * `scan`. Files may alternate as row groups may; in one thread they come in their order. The columns that the projection
+   * needs must have the same types in all files.
+   */
+  scanFiles(request: FilesRequest, onBatch: (batch: RowBatch, file: number) => void): Promise<void>;
   close(): void;
 }
 
@@ -78,10 +96,15 @@ export async function openScanner(database: Database, projection: readonly Proje
 
 /** A scan under way. */
 interface Scan {
-  readonly request: ScanRequest;
-  readonly onBatch: (batch: RowBatch) => void;
-  /** Rows that were handed over. */
-  rows: number;
+  readonly signal: AbortSignal | undefined;
+  /** With the position of the file where there are several. */
+  readonly onBatch: (batch: RowBatch, file: number) => void;
+  /** Rows that were handed over, by file. */
+  readonly rows: number[];
+  /** Whether the column behind the row numbers tells the file. */
+  readonly severalFiles: boolean;
+  /** No vector has come yet. */
+  isNew: boolean;
   /** What ended it before DuckDB did. */
   failure?: unknown;
 }
@@ -105,23 +128,95 @@ class FunctionScanner implements Scanner {
     const { file, rows, signal } = request;
     signal?.throwIfAborted();
     if (rows === 0) return;
+    const scan: Scan = { signal, onBatch, rows: [0], severalFiles: false, isNew: true };
+    await this.#run(scan, this.#query(request), (error) => this.#explain(request, error));
+    if (scan.rows[0] !== rows) throw wrongRows(file.path, request, scan.rows[0]!);
+  }
+
+  async scanFiles(request: FilesRequest, onBatch: (batch: RowBatch, file: number) => void): Promise<void> {
+    const { files, hiveTypes, signal } = request;
+    signal?.throwIfAborted();
+    const alone = (one: WholeFile): ScanRequest => ({
+      ...request,
+      ...one,
+      firstRow: 0,
+    });
+    const filled = files.flatMap((whole, index) => (whole.rows === 0 ? [] : [{ ...whole, index }]));
+    if (filled.length === 0) return;
+    if (filled.length === 1 || (await this.#hidesFileIndex(filled[0]!, signal))) {
+      for (const each of filled) await this.scan(alone(each), (batch) => onBatch(batch, each.index));
+      return;
+    }
+    const scan: Scan = {
+      signal,
+      onBatch: (batch, file) => {
+        const each = filled[file]!;
+        // One that was written over since its footer was read: `scan` would not have asked for these rows.
+        if (scan.rows[file]! > each.rows) throw wrongRows(each.file.path, alone(each), scan.rows[file]!);
+        onBatch(batch, each.index);
+      },
+      rows: filled.map(() => 0),
+      severalFiles: true,
+      isNew: true,
+    };
+    const from = filesSql(
+      filled.map(({ file }) => file),
+      hiveTypes,
+    );
+    await this.#run(scan, this.#select(from, [FILE_NUMBER]), async (error) => {
+      // DuckDB mostly does not say which of them it is.
+      for (const each of filled) {
+        const fault = await this.#faultOf(alone(each));
+        if (fault !== undefined) return this.#explain(alone(each), fault);
+      }
+      return duckdbError(error);
+    });
+    for (const [i, each] of filled.entries())
+      if (scan.rows[i] !== each.rows) throw wrongRows(each.file.path, alone(each), scan.rows[i]!);
+  }
+
+  /** Runs the query of a scan. @param explain what an error of DuckDB means */
+  async #run(scan: Scan, query: string, explain: (error: unknown) => Promise<ColonnadeError>): Promise<void> {
+    const { signal } = scan;
     const interrupt = (): void => {
       this.#connection.interrupt();
     };
-    const scan: Scan = { request, onBatch, rows: 0 };
     this.#scan = scan;
     signal?.addEventListener('abort', interrupt);
     try {
-      await this.#connection.run(this.#query(request));
+      await this.#connection.run(query);
     } catch (error) {
       signal?.throwIfAborted();
       if ('failure' in scan) throw scan.failure;
-      throw await this.#explain(request, error);
+      throw await explain(error);
     } finally {
       signal?.removeEventListener('abort', interrupt);
       this.#scan = undefined;
     }
-    if (scan.rows !== rows) throw wrongRows(file.path, request, scan.rows);
+  }
+
+  /** Whether a column of the file has the name of one that tells files apart. */
+  async #hidesFileIndex({ file, rows }: WholeFile, signal: AbortSignal | undefined): Promise<boolean> {
+    try {
+      const described = await this.#connection.run(`SELECT * FROM ${readSql([file.path])} LIMIT 0`);
+      return described.columnNames().some((name) => [FILE_INDEX, FILE_NUMBER].includes(name.toLowerCase()));
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw duckdbError(error, { file: file.path, rows: [0, rows] });
+    }
+  }
+
+  /** What reading a file by itself fails with, if it does. */
+  async #faultOf({ file, hiveTypes, signal }: ScanRequest): Promise<unknown> {
+    // The hash makes DuckDB compute every value; a mere count would not.
+    const values = this.#projection.map(({ sql }) => `max(hash(${sql}))`).join(', ');
+    try {
+      await this.#connection.run(`SELECT ${values} FROM ${scanSql(file, hiveTypes)}`);
+      return undefined;
+    } catch (error) {
+      signal?.throwIfAborted();
+      return error;
+    }
   }
 
   close(): void {
@@ -155,33 +250,30 @@ class FunctionScanner implements Scanner {
     // The other threads' vectors that were on their way when it failed.
     if ('failure' in scan) throw scan.failure;
     try {
-      scan.request.signal?.throwIfAborted();
-      if (scan.rows === 0) this.#reader.check(chunk);
+      scan.signal?.throwIfAborted();
+      if (scan.isNew) this.#reader.check(chunk);
+      scan.isNew = false;
       const batch = this.#reader.read(chunk);
-      const firstRow = this.#firstRow(chunk);
-      scan.rows += batch.numRows;
-      scan.onBatch({ firstRow, batch });
-      dropValues(batch.numRows * this.#projection.length);
+      const columns = this.#projection.length;
+      const firstRow = firstNumber(chunk, columns);
+      const file = scan.severalFiles ? firstNumber(chunk, columns + 1) : 0;
+      scan.rows[file]! += batch.numRows;
+      scan.onBatch({ firstRow, batch }, file);
+      dropValues(batch.numRows * columns);
     } catch (error) {
       scan.failure = error;
       throw error;
     }
   }
 
-  /**
-   * Position of the first row in the file. That the others follow it is for the caller to see: then each batch begins where
-   * the one before it in its row group has ended, and the last one ends with it.
-   */
-  #firstRow(chunk: RawChunk): number {
-    const binding = duckdbBinding();
-    const bytes = binding.vector_get_data(binding.data_chunk_get_vector(chunk, this.#projection.length), 8);
-    return Number(new BigInt64Array(bytes.buffer, bytes.byteOffset, 1)[0]);
+  #query({ file, hiveTypes, firstRow, rows }: ScanRequest): string {
+    const range = `${ROW_NUMBER} BETWEEN ${firstRow} AND ${firstRow + rows - 1}`;
+    return `${this.#select(scanSql(file, hiveTypes), [])} WHERE ${range}`;
   }
 
-  #query({ file, hiveTypes, firstRow, rows }: ScanRequest): string {
-    const values = [...this.#projection.map(({ sql }) => sql), ROW_NUMBER].join(', ');
-    const range = `${ROW_NUMBER} BETWEEN ${firstRow} AND ${firstRow + rows - 1}`;
-    return `SELECT count(${this.#function}(${values})) FROM ${scanSql(file, hiveTypes)} WHERE ${range}`;
+  #select(from: string, places: readonly string[]): string {
+    const values = [...this.#projection.map(({ sql }) => sql), ROW_NUMBER, ...places].join(', ');
+    return `SELECT count(${this.#function}(${values})) FROM ${from}`;
   }
 
   /** An error of DuckDB with the file, the rows and, where a value is to blame, the expression and the row. */
@@ -205,6 +297,17 @@ class FunctionScanner implements Scanner {
     const words = role === 'where' ? 'source.where' : `${role === 'rule' ? 'column' : 'feature'} ${name}`;
     return duckdbError(blamed.error, { file: file.path, rows: [blamed.row, blamed.row + 1], expression: words });
   }
+}
+
+/**
+ * The first value of a column of 64-bit integers: the position of the batch's first row in its file, or its file. That the
+ * others follow it, and are of the same file, is for the caller to see: then each batch begins where the one before it in
+ * its row group has ended, and the last one ends with it.
+ */
+function firstNumber(chunk: RawChunk, column: number): number {
+  const binding = duckdbBinding();
+  const bytes = binding.vector_get_data(binding.data_chunk_get_vector(chunk, column), 8);
+  return Number(new BigInt64Array(bytes.buffer, bytes.byteOffset, 1)[0]);
 }
 
 function wrongRows(path: string, range: RowRange, found: number): ColonnadeError {

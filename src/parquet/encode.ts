@@ -71,6 +71,7 @@ export class Encoder {
   readonly #wasm: WasmEncoder | undefined;
   /** What a vector was encoded as, by name, where that is small: most row groups share the columns that say that all went well. */
   readonly #encoded = new WeakMap<Vector, Map<string, EncodedChunk>>();
+  #schema: EncodedSchema | undefined;
 
   constructor(fields: readonly Field[], compression: Compression, wasm: WasmEncoder | undefined) {
     this.#fields = fields;
@@ -112,7 +113,10 @@ export class Encoder {
 
   /** What the footer of a file with these columns says of its schema. */
   schema(): EncodedSchema {
-    if (this.#wasm !== undefined) return this.#wasm.schema(this.#fields);
+    return (this.#schema ??= this.#wasm?.schema(this.#fields) ?? this.#ownSchema());
+  }
+
+  #ownSchema(): EncodedSchema {
     const root = thriftStruct(
       [ELEMENT.name, THRIFT.binary, thriftText('schema')],
       [ELEMENT.numChildren, THRIFT.i32, this.#fields.length],

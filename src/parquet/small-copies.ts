@@ -48,12 +48,11 @@ type Answer =
  * The work itself. Its source text is what the thread runs, so it uses nothing but its parameters: this holds for the
  * compiled program as for TypeScript under a test runner, with no second file.
  */
-function writeCopy(nodeFs: typeof fs, nodeCrypto: typeof crypto, job: SmallCopyJob): Answer {
-  let side: 'source' | 'destination' = 'source';
-  const open: number[] = [];
-  /** As much of a range of a file as there is. */
+function smallCopyWork(nodeFs: typeof fs, nodeCrypto: typeof crypto): (job: SmallCopyJob) => Answer {
+  let block = Buffer.allocUnsafeSlow(262144);
+  /** As much of a range of a file as there is; a view that holds until the next is read. */
   const read = (file: number, from: number, length: number): Buffer => {
-    const block = Buffer.allocUnsafe(length);
+    if (block.length < length) block = Buffer.allocUnsafeSlow(2 * length);
     let done = 0;
     for (let some = -1; done < length && some !== 0; done += some)
       some = nodeFs.readSync(file, block, done, length - done, from + done);
@@ -62,34 +61,36 @@ function writeCopy(nodeFs: typeof fs, nodeCrypto: typeof crypto, job: SmallCopyJ
   const write = (file: number, bytes: Uint8Array): void => {
     for (let done = 0; done < bytes.length;) done += nodeFs.writeSync(file, bytes, done);
   };
-  try {
-    const input = nodeFs.openSync(job.source, 'r');
-    open.push(input);
-    const prefix = read(input, 0, job.bytes);
-    if (prefix.length < job.bytes) return { kind: 'short', offset: prefix.length };
-    side = 'destination';
-    const output = nodeFs.openSync(job.destination, 'w+');
-    open.push(output);
-    write(output, prefix);
-    write(output, job.tail);
-    // What was appended is hashed as it is in the file.
-    const written = read(output, job.bytes, job.tail.length + 1);
-    const hash = nodeCrypto.createHash('sha256').update(prefix).update(written);
-    return { kind: 'written', bytes: prefix.length + written.length, sha256: hash.digest('hex') };
-  } catch (error) {
-    const { code = '', message } = error as NodeJS.ErrnoException;
-    return { kind: 'failed', side, code, message };
-  } finally {
-    for (const file of open) nodeFs.closeSync(file);
-  }
+  return ({ source, destination, bytes, tail }) => {
+    let side: 'source' | 'destination' = 'source';
+    const open: number[] = [];
+    try {
+      const input = nodeFs.openSync(source, 'r');
+      open.push(input);
+      const prefix = read(input, 0, bytes);
+      if (prefix.length < bytes) return { kind: 'short', offset: prefix.length };
+      const hash = nodeCrypto.createHash('sha256').update(prefix);
+      side = 'destination';
+      const output = nodeFs.openSync(destination, 'w+');
+      open.push(output);
+      write(output, prefix);
+      write(output, tail);
+      // What was appended is hashed as it is in the file.
+      const written = read(output, bytes, tail.length + 1);
+      return { kind: 'written', bytes: bytes + written.length, sha256: hash.update(written).digest('hex') };
+    } catch (error) {
+      const { code = '', message } = error as NodeJS.ErrnoException;
+      return { kind: 'failed', side, code, message };
+    } finally {
+      for (const file of open) nodeFs.closeSync(file);
+    }
+  };
 }
 
 const THREAD_CODE = `
 const { parentPort } = require('node:worker_threads');
-const fs = require('node:fs');
-const crypto = require('node:crypto');
-const work = ${writeCopy.toString()};
-parentPort.on('message', (job) => parentPort.postMessage(work(fs, crypto, job)));
+const work = (${smallCopyWork.toString()})(require('node:fs'), require('node:crypto'));
+parentPort.on('message', (job) => parentPort.postMessage(work(job)));
 `;
 
 interface Waiting {

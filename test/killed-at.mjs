@@ -55,13 +55,28 @@ export function atChange(n, when, act, { counts = () => true, writes = false } =
     }
     return handle;
   };
-  const writeSync = fs.writeSync;
-  fs.writeSync = (descriptor, ...rest) => {
-    if (!writes || !opened.has(descriptor) || !isIt(opened.get(descriptor))) return writeSync(descriptor, ...rest);
+  const aroundSync = (path, work) => {
+    if (!isIt(path)) return work();
     if (when === 'before') act();
-    const result = writeSync(descriptor, ...rest);
+    const result = work();
     if (when === 'after') act();
     return result;
   };
+  const { openSync, closeSync, writeSync, renameSync } = fs;
+  fs.openSync = (path, flags, ...rest) => {
+    if (flags === 'r' || flags === undefined) return openSync(path, flags, ...rest);
+    const descriptor = aroundSync(path, () => openSync(path, flags, ...rest));
+    opened.set(descriptor, path);
+    return descriptor;
+  };
+  fs.closeSync = (descriptor) => {
+    opened.delete(descriptor);
+    closeSync(descriptor);
+  };
+  fs.writeSync = (descriptor, ...rest) =>
+    writes && opened.has(descriptor)
+      ? aroundSync(opened.get(descriptor), () => writeSync(descriptor, ...rest))
+      : writeSync(descriptor, ...rest);
+  fs.renameSync = (from, to) => aroundSync(to, () => renameSync(from, to));
   syncBuiltinESMExports();
 }

@@ -48,7 +48,11 @@ export function groupShards(
   workers: number,
 ): Shard[][] {
   const cost = ({ rows }: Shard): number => rows + FILE_ROWS;
-  const total = shards.reduce((sum, shard) => sum + cost(shard), 0);
+  const isSmall = (shard: Shard): boolean => {
+    const [from, to] = shard.rowGroups;
+    return from === 0 && to === files[shard.file]!.rowGroups.length && cost(shard) < SHARD_ROWS;
+  };
+  const total = shards.filter(isSmall).reduce((sum, shard) => sum + cost(shard), 0);
   const enough = workers === 1 ? SHARD_ROWS : Math.min(SHARD_ROWS, total / (workers * GROUPS_A_WORKER));
   const groups: Shard[][] = [];
   let group: Shard[] = [];
@@ -59,9 +63,7 @@ export function groupShards(
     sum = 0;
   };
   for (const shard of shards) {
-    const [from, to] = shard.rowGroups;
-    const isWhole = from === 0 && to === files[shard.file]!.rowGroups.length;
-    if (!isWhole || cost(shard) >= enough) {
+    if (!isSmall(shard) || cost(shard) >= enough) {
       close();
       groups.push([shard]);
       continue;

@@ -7,7 +7,7 @@ import type { StagingPlaces } from '../commit/places.js';
 import { openModel } from '../model/session.js';
 import type { Model } from '../model/engine.js';
 import { loadEncoder, type Encoder } from '../parquet/encode.js';
-import type { Plan } from '../plan/plan.js';
+import type { Plan, Shard } from '../plan/plan.js';
 import { scoresFields } from '../score/row-group-scores.js';
 import { RowGroupMemory } from '../score/shard.js';
 import { DATABASE_SHARE, openDatabase, type Database } from '../source/database.js';
@@ -103,12 +103,17 @@ interface Tools {
   readonly encoder: Encoder;
 }
 
+/** Milliseconds that a query over several shards is to take: asking is little beside it, and signals are heard after it. */
+const QUERY_MS = 100;
+
 class LocalWorker implements ShardWorker {
   readonly #task: WorkerTask;
   readonly #tools: Tools;
   readonly #signal: AbortSignal | undefined;
   readonly #memory: RowGroupMemory;
-  /** The shard under way, or the last one. */
+  /** Shards of a group that are scored by one query: at first as few as possible, as nobody knows how long they take. */
+  #atOnce = 1;
+  /** The group under way, or the last one. */
   #scoring: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | undefined;
 
@@ -126,10 +131,23 @@ class LocalWorker implements ShardWorker {
   }
 
   async #score(indices: readonly number[], events: GroupEvents): Promise<void> {
+    const shards = indices.map((index) => this.#task.plan.shards[index]!);
+    if (shards.length === 1) return this.#scoreTogether(shards, events);
+    // A query keeps this thread from all else until it is done: it is asked as much as takes a moment.
+    for (let from = 0, to: number; from < shards.length; from = to) {
+      to = from + this.#atOnce;
+      const start = performance.now();
+      await this.#scoreTogether(shards.slice(from, to), events);
+      const most = (this.#atOnce * QUERY_MS) / (performance.now() - start);
+      this.#atOnce = Math.max(1, Math.floor(Math.min(most, this.#atOnce * 4)));
+    }
+  }
+
+  /** Scores shards by one query. */
+  async #scoreTogether(shards: readonly Shard[], events: GroupEvents): Promise<void> {
     const { plan } = this.#task;
     const { scanner } = this.#tools;
-    const shards = indices.map((index) => plan.shards[index]!);
-    /** Shards under way, by their place in the group: as many as the scan reads at once. */
+    /** Shards under way, by their place: as many as the scan reads at once. */
     const begun = new Map<number, ShardAttempt>();
     const attemptAt = (at: number): ShardAttempt => {
       const attempt = begun.get(at) ?? new ShardAttempt(this.#task, shards[at]!, this.#tools, this.#memory, events);
@@ -146,21 +164,22 @@ class LocalWorker implements ShardWorker {
       ...(this.#signal === undefined ? {} : { signal: this.#signal }),
     };
     try {
-      const [only] = shards;
+      const [first] = shards;
       if (shards.length === 1) {
-        const { file, firstRow, rows } = only!;
+        const { file, firstRow, rows } = first!;
         await scanner.scan({ ...common, file: plan.files[file]!, firstRow, rows }, (batch) => attemptAt(0).add(batch));
         finish(0);
         return;
       }
       const files = shards.map(({ file, rows }) => ({ file: plan.files[file]!, rows }));
       await scanner.scanFiles({ ...common, files }, (batch, at) => {
-        attemptAt(at).add(batch);
+        const attempt = attemptAt(at);
+        attempt.add(batch);
         // At once: only what is under way takes memory.
-        if (attemptAt(at).isComplete) finish(at);
+        if (attempt.isComplete) finish(at);
       });
-      // Those without rows; of others it tells that rows are missing.
-      for (const [at, { rows }] of shards.entries()) if (rows === 0 || begun.has(at)) finish(at);
+      // Those without rows.
+      for (const [at, { rows }] of shards.entries()) if (rows === 0) finish(at);
     } catch (error) {
       for (const attempt of begun.values()) attempt.abort();
       throw error;

@@ -4,6 +4,7 @@ import type { StagingPlaces } from '../commit/places.js';
 import type { Model } from '../model/engine.js';
 import { secondsPerRow } from '../model/probe.js';
 import type { Plan } from '../plan/plan.js';
+import { groupShards } from '../plan/shards.js';
 import type { Database } from '../source/database.js';
 import { openLocalWorker, openPlannedModels, type ShardWorker } from './shard-worker.js';
 
@@ -50,12 +51,8 @@ export interface WorkerChoice {
  */
 export async function chooseWorkers(plan: Plan, requested?: number): Promise<WorkerChoice> {
   const wanted = requested ?? plan.run.workers;
-  const useful = Math.max(1, plan.shards.length);
-  if (wanted !== 'auto') {
-    const workers = Math.min(wanted, useful);
-    return { workers, mainScores: workers === 1 };
-  }
-  const most = Math.min(availableParallelism(), useful);
+  const most = atMost(plan, wanted === 'auto' ? availableParallelism() : wanted);
+  if (wanted !== 'auto') return { workers: most, mainScores: most === 1 };
   if (most === 1) return { workers: 1, mainScores: true };
   const models = await openPlannedModels(plan);
   let perRow = 0;
@@ -69,6 +66,11 @@ export async function chooseWorkers(plan: Plan, requested?: number): Promise<Wor
   if (seconds < WORTH_PROCESSES_S) return { workers: 1, mainScores: true, models };
   for (const model of models) await model.release();
   return { workers: most, mainScores: false };
+}
+
+/** As many of so many workers as there is something to hand over to. */
+function atMost({ shards, files }: Plan, workers: number): number {
+  return Math.max(1, Math.min(workers, groupShards(shards, files, workers).length));
 }
 
 /** What the workers of a run are opened for. */

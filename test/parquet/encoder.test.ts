@@ -151,7 +151,7 @@ async function write(
   const writer = await ScoresWriter.open(path, fields, { compression });
   for (const columns of groups)
     writer.appendRowGroup(columns.map((column, i) => vectorFromArray(column, fields[i]!.type as DataType)));
-  await writer.close();
+  writer.close();
 }
 
 /** The rows in which two columns differ. Bits count: the zeros are two. */

@@ -51,7 +51,7 @@ export async function writeScores(
       writer.appendRowGroup(SCORE_FIELDS.map((field) => scoreVector(field, row, group.rows)));
       row += group.rows;
     }
-    await writer.close();
+    writer.close();
     paths.push(scores);
   }
   return paths;

@@ -85,7 +85,7 @@ describe('a spliced file', () => {
     const writer = await ScoresWriter.open(scores, [outputField('again', 'float64', false)], { compression: 'zstd' });
     for (const group of first.rowGroups)
       writer.appendRowGroup([scoreVector(outputField('prediction', 'float64', false), 0, group.rows)]);
-    await writer.close();
+    writer.close();
     const destination = shop.path('again.parquet');
     await spliceFile({
       source: first,

@@ -1,5 +1,6 @@
 /** `kill -9` of a whole run, anywhere in its work: the output is absent or whole, and the next run goes on. */
 import { cp, readdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { linearModel } from './onnx.js';
 import { runProgram, summaryOf, untilGone, writtenBy, type Disturbance } from './program.js';
@@ -53,7 +54,8 @@ async function rowsLeft(): Promise<number> {
   let rows = 0;
   const staging = bench.path('out.colonnade/staging');
   for (const file of (await exists(staging)) ? await readdir(staging, { recursive: true }) : [])
-    if (/shards\/\d+\.json$/.test(file)) rows += ROWS;
+    // One that was made and not written yet is none.
+    if (/shards\/\d+\.json$/.test(file) && (await readFile(join(staging, file), 'utf8')).endsWith('}')) rows += ROWS;
   return rows;
 }
 
@@ -140,8 +142,8 @@ describe('a run that is killed', () => {
     for (const [i, how] of [
       { ...last, at: 1, target: 'parent' },
       { ...last, at: 3, target: 'group' },
-      { ...last, at: 5, target: 'parent' },
-      { ...last, at: 6, target: 'group' },
+      { ...last, at: 4, target: 'parent' },
+      { ...last, at: 5, target: 'group' },
       { who: 'main', at: 1, from: '/publish\\.json', target: 'self' },
     ].entries()) {
       const place = await killAndGoOn(i % 2 === 1, ['--workers', '2'], { ...KILL, ...how } as Disturbance);

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ColonnadeError, ERROR_CODES, type ErrorCode } from '../../src/errors.js';
 import { scoreShards, type PoolOptions } from '../../src/run/pool.js';
-import type { ShardResult } from '../../src/run/shard-worker.js';
+import type { ShardResult } from '../../src/run/shard-attempt.js';
 import { rejection } from './workbench.js';
 
 /** What became of an attempt: an error, or whatever comes once the promise is fulfilled. */
@@ -38,8 +38,9 @@ function pool(
     if (outcome instanceof Error) throw outcome;
     await outcome;
   };
-  const score = (shards: readonly number[]): Promise<void> =>
-    scoreShards(shards, {
+  /** Scores shards that are handed over one by one, or groups. */
+  const score = (shards: readonly (number | readonly number[])[]): Promise<void> =>
+    scoreShards(shards.map((group) => (typeof group === 'number' ? [group] : group)), {
       workers: 1,
       retries: 3,
       open: async () => {
@@ -47,19 +48,21 @@ function pool(
         log.opened += 1;
         await happen(options.onOpen?.(worker));
         return {
-          score: async (shard, onRows) => {
-            const attempt = (attempts.get(shard) ?? 0) + 1;
-            attempts.set(shard, attempt);
-            log.scored.push([shard, worker]);
+          score: async (group, { onRows, onDone }) => {
             busy += 1;
             log.atOnce = Math.max(log.atOnce, busy);
-            onRows(10);
             try {
-              await happen(script(shard, attempt));
+              for (const shard of group) {
+                const attempt = (attempts.get(shard) ?? 0) + 1;
+                attempts.set(shard, attempt);
+                log.scored.push([shard, worker]);
+                onRows(shard, 10);
+                await happen(script(shard, attempt));
+                onDone({ shard } as ShardResult);
+              }
             } finally {
               busy -= 1;
             }
-            return { shard } as ShardResult;
           },
           close: async () => void log.closed.add(worker),
         };
@@ -181,6 +184,49 @@ describe('a fault that may pass', () => {
     const { score, log } = pool(() => undefined, { onOpen: (worker) => (worker === 0 ? 'WORKER_DIED' : undefined) });
     await score([0, 1]);
     expect(log).toMatchObject({ opened: 2, done: [0, 1], retries: [[0, 1, 'WORKER_DIED']] });
+  });
+});
+
+describe('a fault in a group of shards', () => {
+  it('leaves done what was done, and the rest goes on one by one, with one attempt behind it', async () => {
+    const { score, log } = pool((shard, now) => (shard === 1 && now < 3 ? 'IO_FAILED' : undefined));
+    await score([[0, 1, 2], [3, 4]]);
+    expect(log.scored.map(([shard]) => shard)).toEqual([0, 1, 1, 1, 2, 3, 4]);
+    expect(log.done).toEqual([0, 1, 2, 3, 4]);
+    expect(log.retries).toEqual([
+      [1, 1, 'IO_FAILED'],
+      [1, 2, 'IO_FAILED'],
+    ]);
+    const staying = pool((shard) => (shard === 1 ? 'OUT_OF_MEMORY' : undefined));
+    expect((await rejection(staying.score([[0, 1, 2]]))).code).toBe('OUT_OF_MEMORY');
+    expect(staying.log.scored.map(([shard]) => shard)).toEqual([0, 1, 1]);
+    expect(staying.log.done).toEqual([0]);
+  });
+
+  it('takes the rows back of the shards that are not done, and of no other', async () => {
+    const { score, log } = pool((shard, now) => (shard === 1 && now === 1 ? 'IO_FAILED' : undefined));
+    await score([[0, 1, 2]]);
+    expect(log.rows).toEqual([
+      [0, 10],
+      [1, 10],
+      [1, 0],
+      [2, 0],
+      [1, 10],
+      [2, 10],
+    ]);
+  });
+
+  it('of a worker that died costs those alone that are not found done', async () => {
+    const findDone = (shard: number): Promise<ShardResult | undefined> =>
+      Promise.resolve(shard === 1 ? ({ shard } as ShardResult) : undefined);
+    const { score, log } = pool((shard, now) => (shard === 1 && now === 1 ? 'WORKER_DIED' : undefined), { findDone });
+    await score([[0, 1, 2]]);
+    expect(log).toMatchObject({ found: [1], done: [0, 1, 2], retries: [[2, 1, 'WORKER_DIED']] });
+    expect(log.scored).toEqual([
+      [0, 0],
+      [1, 0],
+      [2, 1],
+    ]);
   });
 });
 

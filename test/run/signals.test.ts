@@ -6,7 +6,8 @@ import { errorOf, runProgram, summaryOf, untilGone, writtenBy, type Disturbance,
 import { openWorkbench } from './workbench.js';
 
 const bench = await openWorkbench();
-const ROWS = 5000;
+/** Of each of the files: enough for each to be handed over by itself. */
+const ROWS = 490_000;
 /** Rows of each of the files that DuckDB is busy with for a while. */
 const MANY = 400_000;
 let pipeline: string;
@@ -24,6 +25,8 @@ beforeAll(async () => {
     features: ['x'],
     model: { path: await bench.write('models/linear.onnx', linearModel([0.1], 0.2)), batch_size: 500 },
     outputs: { score: 'score' },
+    // Read by one thread of DuckDB: the signal is heard before the next rows are taken.
+    validate: { on_invalid: 'fail' },
   });
   undisturbed = await writtenBy(bench, summaryOf(await run()).run_id);
 });

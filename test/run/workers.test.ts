@@ -115,7 +115,7 @@ describe('a worker process that is killed', () => {
   }
 
   it('when a shard is done but not told costs nothing: the shard is found done, and not scored again', async () => {
-    const place = { at: 1, when: 'after', from: '/shards/\\d+\\.json$', once: true } as const;
+    const place = { at: 2, when: 'after', from: '/shards/\\d+\\.json$', once: true } as const;
     const strict = await bench.pipeline({ ...churn, run: { retries: 0 } }, 'no-retries.yaml');
     const told = await runProgram(bench, strict, ['--workers', '2'], { ...killed, ...place });
     const summary = summaryOf(told);

@@ -337,3 +337,112 @@ describe('a scan', () => {
     expect((await readdir(folder)).filter((name) => name === 'spill')).toEqual([]);
   });
 });
+
+describe('a scan of several files', () => {
+  /** The values of one column by file, in the order of each; checks that every row comes once, and in turn. */
+  async function valuesByFile(
+    files: readonly {
+      readonly path: string;
+      readonly rows: number;
+      readonly hive?: Readonly<Record<string, string>>;
+    }[],
+    sql: string,
+    element: ElementType,
+    hiveTypes: Readonly<Record<string, string>> = {},
+  ): Promise<unknown[][]> {
+    const scanner = await openScanner(database, [column(sql, element)]);
+    const values: unknown[][] = files.map(() => []);
+    try {
+      await scanner.scanFiles(
+        { files: files.map(({ path, rows, hive = {} }) => ({ file: { path, hive }, rows })), hiveTypes },
+        ({ firstRow, batch }, file) => {
+          expect(firstRow).toBe(values[file]!.length);
+          values[file]!.push(...(batch.getChildAt(0)! as Iterable<unknown>));
+        },
+      );
+    } finally {
+      scanner.close();
+    }
+    expect(values.map(({ length }) => length)).toEqual(files.map(({ rows }) => rows));
+    return values;
+  }
+
+  const numbers = (from: number, count: number): bigint[] => Array.from({ length: count }, (_, i) => BigInt(from + i));
+  const range = async (from: number, rows: number, more = ''): Promise<{ path: string; rows: number }> => ({
+    path: (await written(`SELECT ${from} + i AS i${more} FROM range(${rows}) t(i)`)).path,
+    rows,
+  });
+
+  it('gives the rows of each file under its position, whatever else the files hold', async () => {
+    const files = [
+      await range(0, 3, ", 'x' AS a, 1 AS b"),
+      await range(100, 0),
+      // More than one vector, and columns in another order.
+      { path: (await written(`SELECT 1.5 AS a, 1000 + i AS i FROM range(5000) t(i)`)).path, rows: 5000 },
+      await range(200, 7),
+    ];
+    for (const order of [files, files.toReversed()]) {
+      const starts = order.map((file) => [0, 100, 1000, 200][files.indexOf(file)]!);
+      expect(await valuesByFile(order, 'i', 'int64')).toEqual(order.map(({ rows }, at) => numbers(starts[at]!, rows)));
+    }
+  });
+
+  it('gives each file the values of its own folders', async () => {
+    const files = [
+      { ...(await range(0, 2)), hive: { day: '2024-01-01' } },
+      { ...(await range(0, 1)), hive: { day: '2024-01-02' } },
+    ];
+    const types = { day: 'DATE' };
+    expect(await valuesByFile(files, 'CAST(day(day) + i AS BIGINT)', 'int64', types)).toEqual([[1n, 2n], [2n]]);
+  });
+
+  it('tells files apart where they have columns of the names that DuckDB, or the scan, gives to their position', async () => {
+    for (const name of ['file_index', 'FILE_INDEX', '__colonnade_file']) {
+      const files = [await range(0, 2, `, 1 - i AS ${name}`), await range(10, 3, `, 'x' AS ${name}`)];
+      for (const order of [files, files.toReversed()])
+        expect((await valuesByFile(order, 'i', 'int64')).flat().toSorted()).toEqual([0n, 1n, 10n, 11n, 12n]);
+    }
+  });
+
+  it('names the file, the expression and the row where a value cannot be computed', async () => {
+    const good = await range(0, 50);
+    const { path } = await written(`SELECT CASE WHEN i = 17 THEN 'seven' ELSE i::VARCHAR END AS i FROM range(40) t(i)`);
+    const texts = { path: (await written(`SELECT i::VARCHAR AS i FROM range(50) t(i)`)).path, rows: 50 };
+    await expect(valuesByFile([texts, { path, rows: 40 }, texts], 'CAST(i AS INTEGER)', 'int32')).rejects.toMatchObject(
+      {
+        code: 'SQL_FAILED',
+        message: containing(`(${path} in row 17): Could not convert string 'seven' to INT32`),
+      },
+    );
+    await rm(good.path);
+    await expect(valuesByFile([texts, good], 'i', 'string')).rejects.toMatchObject({
+      code: 'INPUT_GONE',
+      message: containing(good.path),
+    });
+  });
+
+  it('names the file that has other rows than were asked for', async () => {
+    const files = [await range(0, 5), await range(10, 5), await range(20, 5)];
+    for (const rows of [4, 6]) {
+      const asked = files.map((file, i) => (i === 1 ? { ...file, rows } : file));
+      await expect(valuesByFile(asked, 'i', 'int64')).rejects.toMatchObject({
+        code: 'BAD_PARQUET',
+        message: `${files[1]!.path}: 5 of ${rows} rows were found (rows 0 to ${rows - 1} by the footer)`,
+      });
+    }
+  });
+
+  it('ends with the reason of its signal, and with what its caller throws', async () => {
+    const files = [await range(0, 5), await range(10, 5)].map(({ path, rows }) => ({ file: { path, hive: {} }, rows }));
+    const scanner = await openScanner(database, [column('i', 'int64')]);
+    const reason = new Error('stop');
+    await expect(
+      scanner.scanFiles({ files, hiveTypes: {}, signal: AbortSignal.abort(reason) }, () => undefined),
+    ).rejects.toBe(reason);
+    const thrown = scanner.scanFiles({ files, hiveTypes: {} }, () => {
+      throw reason;
+    });
+    await expect(thrown).rejects.toBe(reason);
+    scanner.close();
+  });
+});

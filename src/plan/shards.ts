@@ -75,3 +75,16 @@ export function groupShards(
   close();
   return groups;
 }
+
+/** The shards of a file, in their order. @param shards of all files, as {@link planShards} gives them */
+export function shardsOfFile(shards: readonly Shard[], file: number): Shard[] {
+  // There may be tens of thousands, and as many files that ask.
+  let [from, to] = [0, shards.length];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if (shards[middle]!.file < file) from = middle + 1;
+    else to = middle;
+  }
+  while (shards[to]?.file === file) to += 1;
+  return shards.slice(from, to);
+}

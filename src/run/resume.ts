@@ -8,6 +8,9 @@ import { systemError } from '../system-errors.js';
 import { shardFiles } from './shard-files.js';
 import type { ShardResult } from './shard-attempt.js';
 
+/** Shards that are looked at side by side: of small files there may be thousands. */
+const SHARDS_AT_ONCE = 8;
+
 /** The shards that are done. @param signal ends it, with its reason: to hash all scores may take a while. */
 export async function finishedShards(
   plan: Plan,
@@ -16,10 +19,11 @@ export async function finishedShards(
   signal: AbortSignal,
 ): Promise<Map<number, ShardResult>> {
   const finished = new Map<number, ShardResult>();
-  for (const { index } of plan.shards) {
+  for (let from = 0; from < plan.shards.length; from += SHARDS_AT_ONCE) {
     signal.throwIfAborted();
-    const result = await finishedShard(plan, hash, folder, index);
-    if (result !== undefined) finished.set(index, result);
+    const some = plan.shards.slice(from, from + SHARDS_AT_ONCE);
+    for (const result of await Promise.all(some.map(({ index }) => finishedShard(plan, hash, folder, index))))
+      if (result !== undefined) finished.set(result.shard, result);
   }
   return finished;
 }

@@ -39,6 +39,8 @@ export class AppendSink implements Sink {
   readonly #splices = new Map<number, Splice>();
   readonly #staged = new Map<number, StagedFile>();
   readonly #smallCopies = new SmallCopies();
+  /** Files that were found to be small. */
+  readonly #small = new Set<number>();
   /** Small files that are being written. */
   readonly #writing = new Set<Promise<void>>();
   /** Folders of the output that were made for small files. */
@@ -98,13 +100,15 @@ export class AppendSink implements Sink {
 
   /** Whether a file is written whole: not where its copy has begun, nor where its blocks may be shared. */
   #isSmall(file: PlannedFile): boolean {
+    if (this.#small.has(file.index)) return true;
     const { plan, output } = this.#context;
-    return (
+    const isSmall =
       plan.files.length >= MANY_FILES &&
       file.fingerprint.size <= SMALL_BYTES &&
       !this.#prepared.has(file.index) &&
-      sharesNoBlocks(file.path, output)
-    );
+      sharesNoBlocks(file.path, output);
+    if (isSmall) this.#small.add(file.index);
+    return isSmall;
   }
 
   /** Puts a small file together, and has it written while others are scored. */

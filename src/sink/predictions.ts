@@ -1,6 +1,7 @@
 /** `predictions`: only key columns and predictions, file by file, under the names of the source's files. */
 import { join } from 'node:path';
 import type { PlannedFile } from '../plan/plan.js';
+import { shardsOfFile } from '../plan/shards.js';
 import { outputSelects } from './join.js';
 import type { Sink, SinkContext, StagedFile } from './sink.js';
 import { stagedFile } from './staged-files.js';
@@ -23,9 +24,7 @@ export class PredictionsSink implements Sink {
     const { plan, output, metadata, signal } = this.#context;
     const destination = join(output, file.relativePath);
     await makeFolderOf(destination);
-    const shards = plan.shards
-      .filter((shard) => shard.file === file.index)
-      .map((shard, i) => ({ shard, scores: scores[i]! }));
+    const shards = shardsOfFile(plan.shards, file.index).map((shard, i) => ({ shard, scores: scores[i]! }));
     const queries = outputSelects(plan, file, shards).map((select) => ({ select, file }));
     await writeRows(await this.#context.database(), queries, destination, {
       compression: plan.sink.compression,

@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import { REASON_COLUMN, ROW_STATUS, STATUS_COLUMN, type Plan, type PlannedFile } from '../plan/plan.js';
+import { shardsOfFile } from '../plan/shards.js';
 import { quoteIdentifier, quoteString } from '../plan/sql.js';
 import type { Database } from '../source/database.js';
 import { ROW_NUMBER, scanSql } from '../source/scan.js';
@@ -43,7 +44,7 @@ export async function writeQuarantine(plan: Plan, context: QuarantineContext): P
 }
 
 function quarantineSelect(plan: Plan, file: PlannedFile, scores: readonly string[]): string {
-  const shards = plan.shards.filter((shard) => shard.file === file.index);
+  const shards = shardsOfFile(plan.shards, file.index);
   const reasons = scores.map((path, i) => {
     // A scores file counts its rows from 0; the shard says where that is in the source's file.
     const row = `${ROW_NUMBER} + ${shards[i]!.firstRow}`;

@@ -1,7 +1,7 @@
 /** Which shards are handed over together. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { groupShards, planShards, SHARD_ROWS } from '../../src/plan/shards.js';
+import { groupShards, planShards, SHARD_ROWS, shardsOfFile } from '../../src/plan/shards.js';
 
 /** Files by the rows of their row groups. */
 const FILES = fc.array(
@@ -37,5 +37,17 @@ describe('groups of shards', () => {
       const sizes = groups.slice(0, -1).map(({ length }) => length);
       expect(Math.max(...sizes) - Math.min(...sizes)).toBeLessThanOrEqual(1);
     }
+  });
+});
+
+describe('the shards of a file', () => {
+  it('are those that are of it, whatever the others are', () => {
+    fc.assert(
+      fc.property(FILES, (rowGroups) => {
+        const shards = planShards(filesOf(rowGroups));
+        for (const file of rowGroups.keys())
+          expect(shardsOfFile(shards, file)).toEqual(shards.filter((shard) => shard.file === file));
+      }),
+    );
   });
 });

@@ -11,7 +11,14 @@
  * and each row group has one chunk for each leaf of the schema.
  */
 import type { Fingerprint } from '../plan/facts.js';
-import { badParquet, footerBytesIn, readFooterBytes, readFooterBytesNow, WRITE_AGAIN, type FooterPlace } from './footer-bytes.js';
+import {
+  badParquet,
+  footerBytesIn,
+  readFooterBytes,
+  readFooterBytesNow,
+  WRITE_AGAIN,
+  type FooterPlace,
+} from './footer-bytes.js';
 import {
   CHUNK,
   COLUMN,

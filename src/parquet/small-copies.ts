@@ -8,8 +8,8 @@
  * One thread does it for all of them, one after the other: to make, write and hash a small file takes as long as to score
  * its rows, and to do it by Node's asynchronous calls twice as long. Nothing is synced: whoever publishes the files does.
  */
-import * as crypto from 'node:crypto';
-import * as fs from 'node:fs';
+import type * as crypto from 'node:crypto';
+import type * as fs from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { ColonnadeError } from '../errors.js';
 import { systemError } from '../system-errors.js';

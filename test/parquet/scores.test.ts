@@ -105,9 +105,7 @@ describe('a scores file', () => {
     expect(read.columns.map((column) => column.name)).toEqual(SCORE_COLUMNS);
     expect(await shop.rows(`select count(*)::int, count(prediction)::int from '${path}'`)).toEqual([[5001, 4287]]);
 
-    const none = (
-      await ScoresWriter.open(shop.path('none.parquet'), SCORE_FIELDS, { compression: 'snappy' })
-    ).close();
+    const none = (await ScoresWriter.open(shop.path('none.parquet'), SCORE_FIELDS, { compression: 'snappy' })).close();
     expect(await shop.rows(`select * from '${none.path}'`)).toEqual([]);
   });
 

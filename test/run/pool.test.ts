@@ -40,45 +40,48 @@ function pool(
   };
   /** Scores shards that are handed over one by one, or groups. */
   const score = (shards: readonly (number | readonly number[])[]): Promise<void> =>
-    scoreShards(shards.map((group) => (typeof group === 'number' ? [group] : group)), {
-      workers: 1,
-      retries: 3,
-      open: async () => {
-        const worker = log.opened;
-        log.opened += 1;
-        await happen(options.onOpen?.(worker));
-        return {
-          score: async (group, { onRows, onDone }) => {
-            busy += 1;
-            log.atOnce = Math.max(log.atOnce, busy);
-            try {
-              for (const shard of group) {
-                const attempt = (attempts.get(shard) ?? 0) + 1;
-                attempts.set(shard, attempt);
-                log.scored.push([shard, worker]);
-                onRows(shard, 10);
-                await happen(script(shard, attempt));
-                onDone({ shard } as ShardResult);
+    scoreShards(
+      shards.map((group) => (typeof group === 'number' ? [group] : group)),
+      {
+        workers: 1,
+        retries: 3,
+        open: async () => {
+          const worker = log.opened;
+          log.opened += 1;
+          await happen(options.onOpen?.(worker));
+          return {
+            score: async (group, { onRows, onDone }) => {
+              busy += 1;
+              log.atOnce = Math.max(log.atOnce, busy);
+              try {
+                for (const shard of group) {
+                  const attempt = (attempts.get(shard) ?? 0) + 1;
+                  attempts.set(shard, attempt);
+                  log.scored.push([shard, worker]);
+                  onRows(shard, 10);
+                  await happen(script(shard, attempt));
+                  onDone({ shard } as ShardResult);
+                }
+              } finally {
+                busy -= 1;
               }
-            } finally {
-              busy -= 1;
-            }
-          },
-          close: async () => void log.closed.add(worker),
-        };
+            },
+            close: async () => void log.closed.add(worker),
+          };
+        },
+        onRows: (shard, rows) => log.rows.push([shard, rows]),
+        onDone: ({ shard }) => void log.done.push(shard),
+        findDone: async () => undefined,
+        onFound: (shard) => void log.found.push(shard),
+        onRetry: (shard, attempt, delay, { code }) => {
+          log.retries.push([shard, attempt, code]);
+          log.delays.push(delay);
+        },
+        wait: async (ms) => void log.waited.push(ms),
+        random: () => 0,
+        ...options,
       },
-      onRows: (shard, rows) => log.rows.push([shard, rows]),
-      onDone: ({ shard }) => void log.done.push(shard),
-      findDone: async () => undefined,
-      onFound: (shard) => void log.found.push(shard),
-      onRetry: (shard, attempt, delay, { code }) => {
-        log.retries.push([shard, attempt, code]);
-        log.delays.push(delay);
-      },
-      wait: async (ms) => void log.waited.push(ms),
-      random: () => 0,
-      ...options,
-    });
+    );
   return { score, log };
 }
 
@@ -190,7 +193,10 @@ describe('a fault that may pass', () => {
 describe('a fault in a group of shards', () => {
   it('leaves done what was done, and the rest goes on one by one, with one attempt behind it', async () => {
     const { score, log } = pool((shard, now) => (shard === 1 && now < 3 ? 'IO_FAILED' : undefined));
-    await score([[0, 1, 2], [3, 4]]);
+    await score([
+      [0, 1, 2],
+      [3, 4],
+    ]);
     expect(log.scored.map(([shard]) => shard)).toEqual([0, 1, 1, 1, 2, 3, 4]);
     expect(log.done).toEqual([0, 1, 2, 3, 4]);
     expect(log.retries).toEqual([

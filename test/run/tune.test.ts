@@ -89,7 +89,7 @@ describe('tuning', () => {
 
   it('recommends auto in place of a batch size that is far slower, as lines for the pipeline file', async () => {
     const pinned = { ...slow, model: { path: 'models/slow.onnx', batch_size: 1 } };
-    const tuning = await tune(pinned, { seconds: 8, rows: 1024, workers: 1 });
+    const tuning = await tune(pinned, { seconds: 30, rows: 1024, workers: 1 });
     expect(tuning.batch_sizes[0]).toMatchObject({ auto: 1024, current: 1 });
     expect(tuning.verdict).toBe('change');
     const recommended = tuning.batch_sizes[0]!.recommended;
@@ -111,7 +111,7 @@ describe('tuning', () => {
       line: { path: 'models/linear.onnx', outputs: { b: 'score' }, batch_size: 512 },
       stiff: { path: 'models/fixed.onnx', outputs: { c: 'score' } },
     };
-    const tuning = await tune({ features: ['x'], models }, { seconds: 8, rows: 2048, workers: 1 });
+    const tuning = await tune({ features: ['x'], models }, { seconds: 30, rows: 2048, workers: 1 });
     expect(tuning.batch_sizes.map(({ model, auto, current }) => [model, auto, current])).toEqual([
       ['net', 1024, 1024],
       ['line', 2048, 512],

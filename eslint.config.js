@@ -12,7 +12,7 @@ export default defineConfig(
     'bench/work/',
     'src/model/onnx_pb.ts',
     // AssemblyScript, which its own compiler checks.
-    'src/model/trees/assembly/',
+    'src/model/assembly/',
   ]),
   tseslint.configs.strictTypeChecked,
   {

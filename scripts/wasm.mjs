@@ -6,13 +6,15 @@ import asc from 'assemblyscript/asc';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 mkdirSync(path.join(root, 'dist/wasm'), { recursive: true });
-const { error, stderr } = await asc.main([
-  'src/model/trees/assembly/kernel.ts',
-  ...['--baseDir', root],
-  ...['--outFile', 'dist/wasm/trees.wasm'],
-  ...['-O3', '--converge', '--runtime', 'stub', '--noAssert', '--enable', 'simd', '--importMemory'],
-]);
-if (error !== null) {
-  process.stderr.write(stderr.toString());
-  throw error;
+for (const name of ['trees', 'pack']) {
+  const { error, stderr } = await asc.main([
+    `src/model/assembly/${name}.ts`,
+    ...['--baseDir', root],
+    ...['--outFile', `dist/wasm/${name}.wasm`],
+    ...['-O3', '--converge', '--runtime', 'stub', '--noAssert', '--enable', 'simd', '--importMemory'],
+  ]);
+  if (error !== null) {
+    process.stderr.write(stderr.toString());
+    throw error;
+  }
 }

@@ -54,42 +54,6 @@ export function gatherNumbers(
   }
 }
 
-/**
- * Puts columns of float32 side by side, row-major from `start` on: what most tabular models take, and then the bulk of the
- * work beside the model's own. Four columns go at a time, block by block, so that the rows stay in the cache.
- */
-export function packFloats(target: Float32Array, start: number, columns: readonly Float32Array[], count: number): void {
-  const width = columns.length;
-  const block = blockRows(width, Float32Array.BYTES_PER_ELEMENT);
-  for (let from = 0; from < count; from += block) {
-    const to = Math.min(from + block, count);
-    const first = start + from * width;
-    let k = 0;
-    for (; k + 4 <= width; k += 4)
-      packFour(target, first + k, width, columns[k]!, columns[k + 1]!, columns[k + 2]!, columns[k + 3]!, from, to);
-    for (; k < width; k += 1) gatherFloats(target, first + k, width, columns[k]!, undefined, from, to);
-  }
-}
-
-function packFour(
-  target: Float32Array,
-  first: number,
-  stride: number,
-  a: Float32Array,
-  b: Float32Array,
-  c: Float32Array,
-  d: Float32Array,
-  from: number,
-  to: number,
-): void {
-  for (let i = from, at = first; i < to; i++, at += stride) {
-    target[at] = a[i] as number;
-    target[at + 1] = b[i] as number;
-    target[at + 2] = c[i] as number;
-    target[at + 3] = d[i] as number;
-  }
-}
-
 /** The float32 case by itself: a loop that only ever sees one kind of array stays several times faster. */
 function gatherFloats(
   data: Float32Array,

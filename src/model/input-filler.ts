@@ -13,12 +13,12 @@ import {
   gatherStrings,
   missingValue,
   numbersOf,
-  packFloats,
   replaceMissing,
   wrongType,
   type Replacement,
   type Target,
 } from './gather.js';
+import { Packer } from './packing.js';
 
 /** A column of the record batches, and what its rule puts in place of missing values. */
 export interface SourceColumn {
@@ -86,12 +86,17 @@ export abstract class InputFiller {
 
   /** The buffer, with the rows in it that were only looked at until now. */
   #writable(): TensorData {
-    this.#buffer ??= allocate(this.input.type, this.#capacity);
+    this.#buffer ??= this.allocate(this.#capacity);
     if (this.#view !== undefined) {
       (this.#buffer as Float64Array).set(this.#view as Float64Array);
       this.#view = undefined;
     }
     return this.#buffer;
+  }
+
+  /** Memory for so many values. */
+  protected allocate(values: number): TensorData {
+    return allocate(this.input.type, values);
   }
 
   /** The values of all `count` rows where they lie one after the other as the tensor wants them. */
@@ -109,11 +114,19 @@ export abstract class InputFiller {
 /** Fills an input from scalar columns: one as it is, or several side by side. */
 export class ScalarFiller extends InputFiller {
   readonly #columns: readonly SourceColumn[];
+  /** Where the buffer is its matrix. */
+  #packer: Packer | undefined;
 
   constructor(input: PlannedInput, columns: readonly SourceColumn[], batchSize: number) {
     super(input, batchSize);
     if (columns.length !== input.width) throw wrongColumns(input, columns.length);
     this.#columns = columns;
+  }
+
+  protected override allocate(values: number): TensorData {
+    const { type, width } = this.input;
+    this.#packer = type === 'string' || width === 1 ? undefined : Packer.create(type, width, values / width);
+    return this.#packer?.matrix ?? super.allocate(values);
   }
 
   protected override viewOf(columns: readonly Data[], count: number): NumericData | undefined {
@@ -141,8 +154,8 @@ export class ScalarFiller extends InputFiller {
       const values = sources.map((data, k) => numbersOf(data, type, this.#columns[k]!.name));
       if (keep === undefined && width === 1) {
         (buffer as Float64Array).set((values[0] as Float64Array).subarray(0, count), at);
-      } else if (buffer instanceof Float32Array && keep === undefined) {
-        packFloats(buffer, at * width, values as Float32Array[], count);
+      } else if (this.#packer !== undefined && keep === undefined) {
+        this.#packer.pack(values, count, at);
       } else {
         const block = blockRows(width, ARRAYS[type].BYTES_PER_ELEMENT);
         for (let from = 0; from < count; from += block) {

@@ -1,5 +1,5 @@
-/** The compiled kernel: `assembly/kernel.ts`. */
-import { readFileSync } from 'node:fs';
+/** The compiled kernel: `assembly/trees.ts`. */
+import { instantiate } from '../wasm.js';
 
 /** What the kernel exports; arguments are addresses and counts. */
 export interface Kernel {
@@ -23,22 +23,7 @@ type Pass = [
   scratch: number,
 ];
 
-let compiled: WebAssembly.Module | undefined;
-
 /** The kernel on a memory of its caller. */
-export function instantiate(memory: WebAssembly.Memory): Kernel {
-  compiled ??= new WebAssembly.Module(readCompiled());
-  const { exports } = new WebAssembly.Instance(compiled, { env: { memory } });
-  return exports as unknown as Kernel;
-}
-
-/** `dist/wasm` of the package, which is above this module in sources, in the library and in the bundled program. */
-function readCompiled(): Buffer<ArrayBuffer> {
-  for (let folder = new URL('.', import.meta.url); ; folder = new URL('..', folder)) {
-    try {
-      return readFileSync(new URL('dist/wasm/trees.wasm', folder));
-    } catch (error) {
-      if (folder.pathname === '/') throw error;
-    }
-  }
+export function instantiateKernel(memory: WebAssembly.Memory): Kernel {
+  return instantiate('trees', memory) as Kernel;
 }

@@ -1,5 +1,5 @@
 /**
- * Lays an ensemble out as the tables that the kernel reads (`assembly/kernel.ts`), in WebAssembly's memory.
+ * Lays an ensemble out as the tables that the kernel reads (`model/assembly/trees.ts`), in WebAssembly's memory.
  *
  * Of each tree, the nodes next to its root are its top, all of which are asked for every row; rows are led down the others
  * one by one. Trees that are small enough are all top. Trees go to the kernel in chunks, in their order: in a chunk, tops have

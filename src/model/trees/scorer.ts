@@ -1,7 +1,7 @@
 /** Scores batches of rows by a tree ensemble, with the kernel. */
 import { finisherOf, type Finisher } from './finish.js';
 import type { Ensemble, Labels } from './ensemble.js';
-import { instantiate, type Kernel } from './kernel.js';
+import { instantiateKernel, type Kernel } from './kernel.js';
 import { BLOCK, layOut, type Layout } from './layout.js';
 
 /** What an ensemble gives for a batch. */
@@ -42,7 +42,7 @@ export class TreeScorer {
     const rows = Math.ceil(maxRows / BLOCK) * BLOCK;
     const Numbers = ensemble.precision === 'float32' ? Float32Array : Float64Array;
     this.#layout = layout;
-    this.#kernel = instantiate(layout.memory);
+    this.#kernel = instantiateKernel(layout.memory);
     const pairs = new Float32Array(buffer, layout.pairs, BLOCK * 2);
     this.#finisher = finisherOf(ensemble, (sums, base) => {
       this.#kernel.logistic(sums.byteOffset, base, BLOCK, layout.pairs);

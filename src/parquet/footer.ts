@@ -146,6 +146,18 @@ export function parseFooter(bytes: Uint8Array, place: FooterPlace): Footer {
   }
 }
 
+/** For each leaf whether it, or what it is in, may come several times in a row. */
+function repeatedLeaves(schema: SchemaNode): boolean[] {
+  const into: boolean[] = [];
+  const visit = ({ repetition, children }: SchemaNode, above: boolean): void => {
+    const repeated = above || repetition === 'repeated';
+    if (children.length === 0) into.push(repeated);
+    for (const child of children) visit(child, repeated);
+  };
+  for (const column of schema.children) visit(column, false);
+  return into;
+}
+
 class FooterView {
   private readonly tree: ThriftStruct;
   private readonly place: FooterPlace;
@@ -160,8 +172,9 @@ class FooterView {
     const { tree, place } = this;
     const schema = parseSchema(tree.structs(FILE.schema));
     const leaves = leavesOf(schema);
+    const repeated = repeatedLeaves(schema);
     const encrypted = tree.has(FILE.encryptionAlgorithm);
-    const rowGroups = tree.structs(FILE.rowGroups).map((group, index) => this.rowGroup(group, index, leaves));
+    const rowGroups = tree.structs(FILE.rowGroups).map((group, index) => this.rowGroup(group, index, leaves, repeated));
     const rows = count(tree.int(FILE.numRows), () => 'the number of rows');
     const sum = rowGroups.reduce((total, group) => total + group.rows, 0);
     if (sum !== rows) throw new ThriftError(`it claims ${rows} rows, its row groups hold ${sum}`);
@@ -188,13 +201,24 @@ class FooterView {
     };
   }
 
-  private rowGroup(tree: ThriftStruct, index: number, leaves: readonly SchemaNode[]): RowGroupView {
+  private rowGroup(
+    tree: ThriftStruct,
+    index: number,
+    leaves: readonly SchemaNode[],
+    repeated: readonly boolean[],
+  ): RowGroupView {
     const columns = tree.structs(ROW_GROUP.columns);
     if (columns.length !== leaves.length) {
       throw new ThriftError(`row group ${index} has ${columns.length} columns, the schema ${leaves.length}`);
     }
     const rows = count(tree.int(ROW_GROUP.numRows), () => `the number of rows of row group ${index}`);
     const chunks = columns.map((column, leaf) => this.chunk(column, index, leaves[leaf] as SchemaNode));
+    for (const [leaf, { values, encrypted }] of chunks.entries()) {
+      // NULLs count as values. A reader that believes the rows would make some up, or leave some out.
+      if (encrypted || (repeated[leaf] === true ? values >= rows : values === rows)) continue;
+      const { name } = leaves[leaf] as SchemaNode;
+      throw new ThriftError(`row group ${index} claims ${rows} rows, its column "${name}" holds ${values} values`);
+    }
     const bytes = chunks.reduce((total, chunk) => total + chunk.pages.length, 0);
     return { rows, bytes, chunks, tree };
   }

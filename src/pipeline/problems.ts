@@ -3,6 +3,7 @@ import { ColonnadeError, type Position, type Problem } from '../errors.js';
 import { excerptAt, LineIndex } from './excerpt.js';
 import { keyPath, type Segment } from './key-path.js';
 
+const HINT = 'docs/pipeline-file.md tells what a pipeline file holds; `colonnade validate` checks it without running it';
 /** More than this nobody reads; the rest is counted. */
 export const MOST_PROBLEMS = 100;
 
@@ -57,6 +58,8 @@ export class ProblemList {
       {
         phase: 'pipeline',
         problems,
+        // Where none of them tells a way out by itself.
+        ...(problems.some(({ hint }) => hint !== undefined) ? {} : { hint: HINT }),
       },
     );
   }

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ColonnadeError } from '../../src/errors.js';
 import { describeFile, inspectParquet } from '../../src/parquet/describe.js';
 import { parseFooter, readFooter, type Footer } from '../../src/parquet/footer.js';
-import { CHUNK, FILE } from '../../src/parquet/format.js';
+import { CHUNK, FILE, ROW_GROUP } from '../../src/parquet/format.js';
 import { serializeFooter } from '../../src/parquet/chunks.js';
 import { THRIFT, ThriftList, ThriftStruct, thriftText } from '../../src/parquet/thrift.js';
 import { serializeThrift } from '../../src/parquet/thrift-compact.js';
@@ -217,6 +217,17 @@ describe('a file that is not whole Parquet', () => {
     const { tree } = footer;
     expect(() => parse(tree.with(FILE.numRows, THRIFT.i64, 4999))).toThrow(
       /claims 4999 rows, its row groups hold 5000/,
+    );
+    // A row more in a row group and in the file: they add up, and only the columns tell that there is none.
+    const groups = tree.structs(FILE.rowGroups);
+    const longer = groups[0]!.with(ROW_GROUP.numRows, THRIFT.i64, groups[0]!.int(ROW_GROUP.numRows)! + 1);
+    const withLonger = tree.with(
+      FILE.rowGroups,
+      THRIFT.list,
+      new ThriftList(THRIFT.struct, [longer, ...groups.slice(1)]),
+    );
+    expect(() => parse(withLonger.with(FILE.numRows, THRIFT.i64, 5001))).toThrow(
+      /row group 0 claims \d+ rows, its column ".*" holds \d+ values/,
     );
     expect(() =>
       parse(tree.with(FILE.schema, THRIFT.list, new ThriftList(THRIFT.struct, tree.structs(FILE.schema).slice(0, -1)))),

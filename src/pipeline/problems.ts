@@ -3,7 +3,8 @@ import { ColonnadeError, type Position, type Problem } from '../errors.js';
 import { excerptAt, LineIndex } from './excerpt.js';
 import { keyPath, type Segment } from './key-path.js';
 
-const HINT = 'docs/pipeline-file.md tells what a pipeline file holds; `colonnade validate` checks it without running it';
+const HINT =
+  'docs/pipeline-file.md tells what a pipeline file holds; `colonnade validate` checks it without running it';
 /** More than this nobody reads; the rest is counted. */
 export const MOST_PROBLEMS = 100;
 

@@ -48,6 +48,7 @@ export const ERROR_CODES = {
   ROW_INVALID: EXIT.checkFailed,
   TOO_MANY_INVALID: EXIT.checkFailed,
   LEDGER_UNBALANCED: EXIT.failed,
+  OUTPUT_DAMAGED: EXIT.failed,
   DISK_FULL: EXIT.failed,
   OUT_OF_MEMORY: EXIT.failed,
   IO_FAILED: EXIT.failed,

@@ -5,7 +5,7 @@
  *    died while publishing has begun is finished (`recover`);
  * 2. shards are scored into staging; those that an unfinished run of the same plan has left are used;
  * 3. files whose shards are done go to the sink, which joins scores and source in staging;
- * 4. the checks: not too many invalid rows, inputs unchanged, ledger balanced;
+ * 4. the checks: not too many invalid rows, inputs unchanged, ledger balanced, what was written read back;
  * 5. `publish` makes all of it visible at once.
  *
  * Until step 5 nothing outside `<output>.colonnade/` is touched.
@@ -39,6 +39,7 @@ import type { ShardResult } from './shard-attempt.js';
 import type { ShardWorker } from './shard-worker.js';
 import { addUp, round, sum, summaryOf } from './summary.js';
 import { versions } from './versions.js';
+import { WrittenCheck } from './written-check.js';
 import { chooseWorkers, openWorker, type WorkerChoice } from './workers.js';
 
 /**
@@ -167,16 +168,28 @@ export class Execution {
   async #stage(results: Map<number, ShardResult>, epoch: Epoch): Promise<Manifest> {
     const plan = this.#plan;
     const { staging } = this.#places;
+    const check = new WrittenCheck({
+      plan,
+      staging,
+      shardsOf: (file) => this.#shardsOf(file),
+      countsOf: (file) => this.#countsOf(results, file),
+      database: () => (this.#database ??= this.#openDatabase()),
+      signal: this.#signal,
+    });
     const sink = openSink({
       plan,
       output: staging.output,
       work: staging.work,
       metadata: this.#metadata(),
       signal: this.#signal,
+      onScored: (shard) => check.scored(shard),
+      onWritten: (file) => check.written(file),
       writers: Math.min(availableParallelism(), MOST_WRITERS),
       database: () => (this.#database ??= this.#openDatabase()),
     });
     try {
+      // An append is read back as soon as it is there, by a database that takes a moment to open.
+      if (plan.sink.mode === 'append') (this.#database ??= this.#openDatabase()).catch(() => undefined);
       sink.begin((error) => this.#failed.abort(error));
       const written = await scoreIntoSink({
         plan,
@@ -227,8 +240,12 @@ export class Execution {
 
       this.#emit({ type: 'phase', phase: 'publishing' });
       await writeSuccess(staging.output);
+      // Before the sync is waited for: the one needs the processor, the other the disk.
+      const checking = check.finish(outputs, quarantine, ledger);
+      checking.catch(() => undefined);
       await syncTree(staging.output);
       if (quarantine.length > 0) await syncTree(staging.quarantine);
+      await checking;
       await checkOutput(plan, this.#places);
       await epoch.check();
       this.#stopIfAborted();
@@ -262,6 +279,7 @@ export class Execution {
       };
     } catch (error) {
       await sink.abort().catch(() => undefined);
+      await check.close();
       // What was stopped may say so in its own words.
       this.#stopIfAborted();
       throw error;

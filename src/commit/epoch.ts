@@ -13,13 +13,17 @@ import { ColonnadeError } from '../errors.js';
 import { systemError } from '../system-errors.js';
 import { makeFolder, writeWhole } from './durable.js';
 
-/** Who holds an epoch. */
-interface Owner {
-  readonly run: string;
+/** A process, told from all others. */
+export interface ProcessName {
   readonly host: string;
   readonly pid: number;
   /** Start of the process in clock ticks since boot, where the system tells: tells a reused pid apart. */
   readonly started: string | null;
+}
+
+/** Who holds an epoch. */
+interface Owner extends ProcessName {
+  readonly run: string;
   readonly released: boolean;
 }
 
@@ -45,9 +49,7 @@ export async function takeEpoch(folder: string, output: string, run: string): Pr
   const number = highest + 1;
   const owner: Owner = {
     run,
-    host: hostname(),
-    pid: process.pid,
-    started: (await statOf(process.pid))?.started ?? null,
+    ...(await thisProcess()),
     released: false,
   };
   await claim(folder, number, owner, output);
@@ -131,7 +133,23 @@ async function readOwner(folder: string, number: number): Promise<Owner | undefi
   }
 }
 
-async function isAlive(owner: Owner): Promise<boolean> {
+/** The name of this process. */
+export async function thisProcess(): Promise<ProcessName> {
+  return { host: hostname(), pid: process.pid, started: (await statOf(process.pid))?.started ?? null };
+}
+
+/**
+ * The run that holds an output, as far as can be told without taking it; undefined where nobody does.
+ * @throws ColonnadeError `IO_FAILED` and the like where that cannot be read.
+ */
+export async function holderOf(folder: string): Promise<(ProcessName & { readonly run: string }) | undefined> {
+  const highest = await highestEpoch(folder);
+  const owner = highest === 0 ? undefined : await readOwner(folder, highest);
+  return owner !== undefined && !owner.released && (await isAlive(owner)) ? owner : undefined;
+}
+
+/** Whether a process is there and has not ended; one on another machine counts as being there. */
+export async function isAlive(owner: ProcessName): Promise<boolean> {
   // Of a process on another machine nothing is known: it counts as alive.
   if (owner.host !== hostname()) return true;
   try {

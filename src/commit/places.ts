@@ -10,6 +10,8 @@ export interface Places {
   /** Tells that publishing has begun and how to finish it. */
   readonly journal: string;
   readonly epochs: string;
+  /** Records of the runs. */
+  readonly runs: string;
   readonly quarantine: string;
   readonly staging: StagingPlaces;
 }
@@ -42,6 +44,7 @@ export function placesOf(output: string, planHash: string): Places {
     manifest: join(state, 'manifest.json'),
     journal: join(state, 'publish.json'),
     epochs: join(state, 'epochs'),
+    runs: join(state, 'runs'),
     quarantine: join(state, 'quarantine'),
     staging: {
       root,

@@ -16,11 +16,12 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { makeFolder } from '../commit/durable.js';
-import { takeEpoch, type Epoch } from '../commit/epoch.js';
+import { takeEpoch, thisProcess, type Epoch } from '../commit/epoch.js';
 import { balance, type LedgerEntry } from '../commit/ledger.js';
 import type { Manifest } from '../commit/manifest.js';
 import { placesOf, type Places } from '../commit/places.js';
 import { checkOutput } from '../commit/preflight.js';
+import { sweepRecords, writeRecord, type RunRecord } from '../commit/records.js';
 import { isPublishing, publish, recover, sweepState } from '../commit/publish.js';
 import { syncTree, writeSuccess } from '../commit/stage.js';
 import { ColonnadeError, EXIT } from '../errors.js';
@@ -32,11 +33,13 @@ import { writeQuarantine } from '../sink/quarantine.js';
 import { openDatabase, type Database } from '../source/database.js';
 import type { RunEvent, RunOptions, RunSummary } from './events.js';
 import { planHash } from './plan-hash.js';
+import { doneRecord, failedRecord, recordRecovered } from './run-record.js';
 import { clearStaging, finishedShards, hasFinishedShards } from './resume.js';
 import { scoreIntoSink } from './score-into-sink.js';
 import { scoresOf } from './shard-files.js';
 import type { ShardResult } from './shard-attempt.js';
 import type { ShardWorker } from './shard-worker.js';
+import { changesSince, describePlan, leftovers, writeStagedPlan } from './staged-plan.js';
 import { addUp, round, sum, summaryOf } from './summary.js';
 import { versions } from './versions.js';
 import { WrittenCheck } from './written-check.js';
@@ -71,6 +74,8 @@ export class Execution {
   readonly #id: string;
   readonly #options: RunOptions;
   readonly #emit: (event: RunEvent) => void;
+  /** What it has gone on from. */
+  #resumed: RunRecord['resumed'];
   /** Ends what is under way when a part of the run has failed. */
   readonly #failed = new AbortController();
   /** Aborted when the run has failed or is to stop, with what it is rejected with. */
@@ -105,16 +110,21 @@ export class Execution {
     // What a run left half-published is finished first: until then nothing true can be said of the output.
     if (!(await isPublishing(places))) await checkOutput(plan, places);
     const epoch = await takeEpoch(places.epochs, places.output, this.#id);
+    await this.#writeRecord({ state: 'running' });
     try {
       await sweepState(places);
+      await sweepRecords(places);
       const recovered = await recover(places);
       if (recovered !== undefined) {
+        await recordRecovered(places, recovered, this.#id);
         this.#emit({
           type: 'warning',
           message: `run ${recovered.run_id} had died while publishing ${places.output}; it was finished`,
         });
         // The same plan has the same output: there is nothing left to do.
         if (recovered.plan_hash === this.#hash && this.#options.fresh !== true) {
+          this.#resumed = { rows: recovered.ledger.rows, run_id: recovered.run_id };
+          await this.#writeRecord(doneRecord(recovered));
           const summary = this.#summary(recovered, recovered.ledger.rows);
           this.#emit({ type: 'finished', summary });
           return summary;
@@ -125,6 +135,7 @@ export class Execution {
     } catch (error) {
       // What goes wrong in clearing up must not hide what went wrong.
       await this.#afterFailure(error).catch(() => undefined);
+      await this.#writeRecord(failedRecord(error, this.#options.signal));
       throw error;
     } finally {
       for (const model of this.#choice.models ?? []) await model.release().catch(() => undefined);
@@ -136,11 +147,16 @@ export class Execution {
   async #run(epoch: Epoch): Promise<RunSummary> {
     const plan = this.#plan;
     const { staging } = this.#places;
+    const left = await leftovers(this.#places);
     await clearStaging(this.#places, this.#options.fresh === true);
     for (const folder of [staging.shards, staging.output, staging.work, staging.spill]) await makeFolder(folder);
     this.#choice = await chooseWorkers(plan, this.#options.workers);
     const results = await finishedShards(plan, this.#hash, staging.shards, this.#signal);
     const resumedRows = sum([...results.values()], ({ counts }) => counts.rows);
+    const staged = describePlan(plan, this.#hash, this.#id);
+    await writeStagedPlan(staging.root, staged);
+    const from = left.find(({ isSame }) => isSame)?.plan.run_id;
+    if (results.size > 0) this.#resumed = { rows: resumedRows, ...(from === undefined ? {} : { run_id: from }) };
     this.#emit({
       type: 'started',
       runId: this.#id,
@@ -149,12 +165,22 @@ export class Execution {
       workers: this.#choice.workers,
     });
     for (const message of plan.warnings) this.#emit({ type: 'warning', message });
-    if (results.size > 0) this.#emit({ type: 'resumed', rows: resumedRows, shards: results.size });
+    if (results.size > 0)
+      this.#emit({
+        type: 'resumed',
+        rows: resumedRows,
+        shards: results.size,
+        ...(from === undefined ? {} : { runId: from }),
+      });
+    for (const { plan: before, isSame, shards } of left)
+      if (!isSame && shards > 0 && this.#options.fresh !== true)
+        this.#emit({ type: 'startedOver', runId: before.run_id, shards, changed: changesSince(before, staged) });
 
     const manifest = await this.#stage(results, epoch);
     // From here on the run is done, by itself or by the next one: it cannot be stopped any more.
     await publish(this.#places, manifest);
     this.#lap('publish');
+    await this.#writeRecord(doneRecord(manifest));
     const summary = this.#summary(manifest, resumedRows);
     this.#emit({ type: 'finished', summary });
     return summary;
@@ -361,6 +387,24 @@ export class Execution {
     const keep = resumable && (await hasFinishedShards(this.#plan, this.#hash, staging.shards));
     const leftovers = keep ? [staging.output, staging.quarantine, staging.work, staging.spill] : [staging.root];
     for (const path of leftovers) await rm(path, { recursive: true, force: true });
+  }
+
+  /** Says beside the output what is known of this run. Of one that failed it must outlive a power cut. */
+  async #writeRecord(end: Pick<RunRecord, 'state' | 'ledger' | 'error'>): Promise<void> {
+    const { name, pipeline } = this.#plan;
+    const record: RunRecord = {
+      format: 1,
+      run_id: this.#id,
+      plan_hash: this.#hash,
+      pipeline: { name, file: pipeline.file },
+      process: await thisProcess(),
+      started_at: this.#startedAt.toISOString(),
+      rows: this.#plan.expected.rows,
+      ...end,
+      ...(end.state === 'running' ? {} : { finished_at: new Date().toISOString() }),
+      ...(this.#resumed === undefined ? {} : { resumed: this.#resumed }),
+    };
+    await writeRecord(this.#places, record, { sync: end.state === 'failed' || end.state === 'interrupted' });
   }
 
   #stopIfAborted(): void {

@@ -88,7 +88,7 @@ export class WrittenCheck {
   async finish(outputs: readonly StagedFile[], quarantine: readonly StagedFile[], ledger: Ledger): Promise<void> {
     const { plan, staging } = this.#context;
     await checkFolder(staging.output, outputs, plan.sink.mode === 'append' ? undefined : outputColumns(plan));
-    if (quarantine.length > 0) await checkFolder(staging.quarantine, quarantine, quarantineColumns(plan));
+    if (quarantine.length > 0) await checkFolder(staging.quarantine, quarantine, QUARANTINE_COLUMNS);
     checkLedger(outputs, quarantine, ledger);
     for (;;) {
       if (this.#reading === undefined && this.#waiting.length > 0) this.#readNext();
@@ -259,11 +259,11 @@ export class WrittenCheck {
     aggregates: readonly string[],
     ask: Ask,
   ): Promise<(Record<string, unknown> | undefined)[]> {
-    const { outputs, sourceColumns } = this.#context.plan;
     const select = (some: readonly string[], place: string): string =>
       `SELECT ${[`${place} AS place`, ...aggregates].join(', ')} FROM ${readSql(some)} GROUP BY place`;
-    // A column of that name hides the one that tells files apart.
-    const hidden = [...outputs, ...sourceColumns].some(({ name }) => name.toLowerCase() === FILE_INDEX);
+    // A column of that name in the first file, whose columns DuckDB takes, hides the one that tells files apart.
+    const described = files.length < 2 ? [] : await ask(`DESCRIBE SELECT * FROM ${readSql(files.slice(0, 1))}`);
+    const hidden = described.some((column) => String(column['column_name']).toLowerCase() === FILE_INDEX);
     const rows: Record<string, unknown>[] = [];
     if (files.length > 1 && !hidden) rows.push(...(await ask(select(files, `${FILE_INDEX}::BIGINT`))));
     else for (const [i, file] of files.entries()) rows.push(...(await ask(select([file], String(i)))));
@@ -317,18 +317,14 @@ function listOf(paths: readonly string[]): string {
   return `[${paths.map(quoteString).join(', ')}]`;
 }
 
-/** Names of the columns in the files that DuckDB writes. */
+/** Names of the last columns in the files that DuckDB writes: all of an output's; the quarantine has those of its file before. */
 function outputColumns({ sink }: Plan): readonly string[] {
   return sink.mode === 'partition' ? sink.columns.filter((name) => !sink.partitionBy.includes(name)) : sink.columns;
 }
 
-function quarantineColumns({ sourceColumns }: Plan): readonly string[] {
-  return [...sourceColumns.filter(({ hive }) => !hive).map(({ name }) => name), ...QUARANTINE_COLUMNS];
-}
-
 /**
  * Compares what lies in a folder with what was staged there.
- * @param columns that each file has, where our own reader is to count rows and columns.
+ * @param columns that each file ends with, where our own reader is to count rows and columns.
  */
 async function checkFolder(
   folder: string,
@@ -348,7 +344,7 @@ async function checkFolder(
     const footer = readAgain(path);
     wrongRows(path, footer.rows, file.rows);
     const names = topLevelColumns(footer).map(({ name }) => name);
-    if (names.join('\0') !== columns.join('\0'))
+    if (names.slice(-columns.length).join('\0') !== columns.join('\0'))
       throw damaged(path, `its columns are ${names.join(', ')}; ${columns.join(', ')} were meant to be`);
   }
 }

@@ -114,7 +114,7 @@ async function killAndGoOn(
 
 /** What lies beside the output, but for the manifest, the quarantine and the last epoch. */
 async function strayFiles(): Promise<string[]> {
-  const beside = await bench.files('out.colonnade');
+  const beside = await bench.beside();
   const last = beside.findLast((file) => /^epochs\/\d+\.json$/.test(file));
   return beside.filter((file) => file !== 'manifest.json' && file !== last && !file.startsWith('quarantine/'));
 }
@@ -191,7 +191,7 @@ describe('a run that is killed', () => {
     await kill('/shards/000002');
     const { summary } = await bench.run({ ...parts, validate: { rules: { x: { missing: 0 } } } });
     expect(summary).toMatchObject({ resumed_rows: 0, quarantined: 0 });
-    expect(await bench.files('out.colonnade')).toEqual(['epochs/2.json', 'manifest.json']);
+    expect(await bench.beside()).toEqual(['epochs/2.json', 'manifest.json']);
   });
 
   it('is not gone on from where its scores were damaged', async () => {

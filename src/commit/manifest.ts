@@ -1,9 +1,9 @@
 /** The manifest: what a run read, wrote and counted. Written last; a run is done when it is there. */
-import { readFile } from 'node:fs/promises';
 import type { Fingerprint } from '../plan/facts.js';
 import type { Plan } from '../plan/plan.js';
-import { writeWhole } from './durable.js';
+import { writeWhole, type WriteOptions } from './durable.js';
 import type { Ledger } from './ledger.js';
+import { thisSystem, type Files } from './system.js';
 
 /** A file that a run wrote. */
 export interface WrittenFile {
@@ -45,8 +45,8 @@ export interface Manifest {
   readonly sink: Plan['sink'];
 }
 
-export async function writeManifest(path: string, manifest: Manifest): Promise<void> {
-  await writeWhole(path, `${JSON.stringify(manifest, null, 2)}\n`);
+export async function writeManifest(path: string, manifest: Manifest, options?: WriteOptions): Promise<void> {
+  await writeWhole(path, `${JSON.stringify(manifest, null, 2)}\n`, options);
 }
 
 /**
@@ -67,9 +67,12 @@ export function parseManifest(text: string): Manifest {
 }
 
 /** The manifest at `path`; undefined where there is none that can be read. */
-export async function readManifest(path: string): Promise<Manifest | undefined> {
+export async function readManifest(
+  path: string,
+  files: Pick<Files, 'readFile'> = thisSystem.files,
+): Promise<Manifest | undefined> {
   try {
-    return parseManifest(await readFile(path, 'utf8'));
+    return parseManifest(await files.readFile(path, 'utf8'));
   } catch {
     return undefined;
   }

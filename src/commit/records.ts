@@ -6,9 +6,9 @@ import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SerializedError } from '../errors.js';
 import { makeFolder, writeWhole } from './durable.js';
-import { isAlive, type ProcessName } from './epoch.js';
 import { readManifest } from './manifest.js';
 import type { Places } from './places.js';
+import { thisSystem, type ProcessId } from './system.js';
 
 /** Records that are kept of an output. */
 const MOST_RECORDS = 100;
@@ -18,7 +18,7 @@ export interface RunRecord {
   readonly run_id: string;
   readonly plan_hash: string;
   readonly pipeline: { readonly name: string; readonly file: string };
-  readonly process: ProcessName;
+  readonly process: ProcessId;
   readonly started_at: string;
   /** Rows of the source, by its footers. */
   readonly rows: number;
@@ -49,7 +49,11 @@ export interface ToldRun extends Omit<RunRecord, 'state'> {
  * Writes a record over the one of the same run that is there. Never fails: a run must not end for it.
  * @param sync whether it must outlive a power cut; of a run that is done the manifest tells.
  */
-export async function writeRecord(places: Places, record: RunRecord, { sync = false } = {}): Promise<void> {
+export async function writeRecord(
+  places: Pick<Places, 'runs'>,
+  record: RunRecord,
+  { sync = false } = {},
+): Promise<void> {
   try {
     await makeFolder(places.runs);
     await writeWhole(recordPath(places, record.run_id), `${JSON.stringify(record)}\n`, { sync });
@@ -59,7 +63,7 @@ export async function writeRecord(places: Places, record: RunRecord, { sync = fa
 }
 
 /** Removes the oldest records, and drafts of processes that were killed. Only the holder of the epoch calls this. */
-export async function sweepRecords(places: Places): Promise<void> {
+export async function sweepRecords(places: Pick<Places, 'runs'>): Promise<void> {
   const names = await readdir(places.runs).catch((): string[] => []);
   // Ids begin with the time.
   const records = names.filter((name) => name.endsWith('.json')).sort();
@@ -69,7 +73,7 @@ export async function sweepRecords(places: Places): Promise<void> {
 }
 
 /** The runs of an output, the last one first. What cannot be read is left out. */
-export async function readRecords(places: Places): Promise<ToldRun[]> {
+export async function readRecords(places: Pick<Places, 'runs' | 'manifest'>): Promise<ToldRun[]> {
   const names = await readdir(places.runs).catch((): string[] => []);
   const manifest = await readManifest(places.manifest);
   const runs: ToldRun[] = [];
@@ -83,13 +87,13 @@ export async function readRecords(places: Places): Promise<ToldRun[]> {
     // Its end was lost, or is about to be written: the manifest is there, so it is done.
     else if (manifest?.run_id === record.run_id)
       runs.push({ ...record, state: 'done', finished_at: manifest.finished_at });
-    else runs.push((await isAlive(record.process)) ? record : { ...record, state: 'died' });
+    else runs.push((await thisSystem.isAlive(record.process)) ? record : { ...record, state: 'died' });
   }
   return runs;
 }
 
 /** The record of a run; undefined where there is none that can be read. */
-export async function recordOf(places: Places, runId: string): Promise<RunRecord | undefined> {
+export async function recordOf(places: Pick<Places, 'runs'>, runId: string): Promise<RunRecord | undefined> {
   return readRecord(recordPath(places, runId));
 }
 
@@ -103,6 +107,6 @@ async function readRecord(path: string): Promise<RunRecord | undefined> {
   }
 }
 
-function recordPath({ runs }: Places, runId: string): string {
+function recordPath({ runs }: Pick<Places, 'runs'>, runId: string): string {
   return join(runs, `${runId}.json`);
 }

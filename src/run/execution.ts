@@ -1,7 +1,7 @@
 /**
  * Drives a plan from its first shard to the published output. The order of things, and what each guarantees:
  *
- * 1. the output may be written at all (`checkOutput`), nobody else is writing it (`takeEpoch`), and what a run that
+ * 1. the output may be written at all (`checkOutput`), nobody else is writing it (`takeOutput`), and what a run that
  *    died while publishing has begun is finished (`recover`);
  * 2. shards are scored into staging; those that an unfinished run of the same plan has left are used;
  * 3. files whose shards are done go to the sink, which joins scores and source in staging;
@@ -16,14 +16,16 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { makeFolder } from '../commit/durable.js';
-import { takeEpoch, thisProcess, type Epoch } from '../commit/epoch.js';
+import { refuseHeld } from '../commit/epoch.js';
 import { balance, type LedgerEntry } from '../commit/ledger.js';
 import type { Manifest } from '../commit/manifest.js';
 import { placesOf, type Places } from '../commit/places.js';
 import { checkOutput } from '../commit/preflight.js';
+import { isPublishing, publish, recover } from '../commit/publish.js';
 import { sweepRecords, writeRecord, type RunRecord } from '../commit/records.js';
-import { isPublishing, publish, recover, sweepState } from '../commit/publish.js';
 import { syncTree, writeSuccess } from '../commit/stage.js';
+import { thisSystem } from '../commit/system.js';
+import { goOnFromEarlier, leave, takeOutput, type Holding } from '../commit/takeover.js';
 import { ColonnadeError, EXIT } from '../errors.js';
 import { checkUnchanged } from '../parquet/unchanged.js';
 import type { Plan, Shard } from '../plan/plan.js';
@@ -33,8 +35,8 @@ import { writeQuarantine } from '../sink/quarantine.js';
 import { openDatabase, type Database } from '../source/database.js';
 import type { RunEvent, RunOptions, RunSummary } from './events.js';
 import { planHash } from './plan-hash.js';
+import { finishedShards, hasFinishedShards, sweepShards } from './resume.js';
 import { doneRecord, failedRecord, recordRecovered } from './run-record.js';
-import { clearStaging, finishedShards, hasFinishedShards } from './resume.js';
 import { scoreIntoSink } from './score-into-sink.js';
 import { scoresOf } from './shard-files.js';
 import type { ShardResult } from './shard-attempt.js';
@@ -60,7 +62,8 @@ export class Execution {
   readonly #clock = performance.now();
   readonly #timings: Record<string, number> = {};
   readonly #hash: string;
-  readonly #places: Places;
+  /** With the folder of this run once the output is taken. */
+  #places: Places;
   /** By file. */
   readonly #shards: ReadonlyMap<number, readonly Shard[]>;
   /** Known once the run has begun. */
@@ -107,14 +110,15 @@ export class Execution {
     const plan = this.#plan;
     const places = this.#places;
     this.#stopIfAborted();
+    await refuseHeld(places.epochs, places.output);
     // What a run left half-published is finished first: until then nothing true can be said of the output.
     if (!(await isPublishing(places))) await checkOutput(plan, places);
-    const epoch = await takeEpoch(places.epochs, places.output, this.#id);
+    const holding = await takeOutput(places.output, this.#hash, this.#id);
+    this.#places = holding.places;
     await this.#writeRecord({ state: 'running' });
     try {
-      await sweepState(places);
       await sweepRecords(places);
-      const recovered = await recover(places);
+      const recovered = await recover(holding);
       if (recovered !== undefined) {
         await recordRecovered(places, recovered, this.#id);
         this.#emit({
@@ -123,38 +127,49 @@ export class Execution {
         });
         // The same plan has the same output: there is nothing left to do.
         if (recovered.plan_hash === this.#hash && this.#options.fresh !== true) {
+          await goOnFromEarlier(holding.places, this.#hash, { fresh: true });
           this.#resumed = { rows: recovered.ledger.rows, run_id: recovered.run_id };
           await this.#writeRecord(doneRecord(recovered));
           const summary = this.#summary(recovered, recovered.ledger.rows);
           this.#emit({ type: 'finished', summary });
           return summary;
         }
-        await checkOutput(plan, places);
       }
-      return await this.#run(epoch);
+      // Another run may have come and gone since it was looked at.
+      await checkOutput(plan, holding.places);
+      return await this.#run(holding);
     } catch (error) {
-      // What goes wrong in clearing up must not hide what went wrong.
-      await this.#afterFailure(error).catch(() => undefined);
       await this.#writeRecord(failedRecord(error, this.#options.signal));
       throw error;
     } finally {
       for (const model of this.#choice.models ?? []) await model.release().catch(() => undefined);
       await this.#database?.then((database) => database.close()).catch(() => undefined);
-      await epoch.release().catch(() => undefined);
+      await leave(holding);
     }
   }
 
-  async #run(epoch: Epoch): Promise<RunSummary> {
+  async #run(holding: Holding): Promise<RunSummary> {
+    try {
+      return await this.#scoreAndPublish(holding);
+    } catch (error) {
+      // What goes wrong in clearing up must not hide what went wrong.
+      await this.#afterFailure(error).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async #scoreAndPublish(holding: Holding): Promise<RunSummary> {
     const plan = this.#plan;
     const { staging } = this.#places;
-    const left = await leftovers(this.#places);
-    await clearStaging(this.#places, this.#options.fresh === true);
+    const left = await leftovers(this.#places, this.#hash);
+    await goOnFromEarlier(this.#places, this.#hash, { fresh: this.#options.fresh === true });
     for (const folder of [staging.shards, staging.output, staging.work, staging.spill]) await makeFolder(folder);
-    this.#choice = await chooseWorkers(plan, this.#options.workers);
-    const results = await finishedShards(plan, this.#hash, staging.shards, this.#signal);
-    const resumedRows = sum([...results.values()], ({ counts }) => counts.rows);
     const staged = describePlan(plan, this.#hash, this.#id);
     await writeStagedPlan(staging.root, staged);
+    this.#choice = await chooseWorkers(plan, this.#options.workers);
+    const results = await finishedShards(plan, this.#hash, staging.shards, this.#signal);
+    await sweepShards(staging.shards, results);
+    const resumedRows = sum([...results.values()], ({ counts }) => counts.rows);
     const from = left.find(({ isSame }) => isSame)?.plan.run_id;
     if (results.size > 0) this.#resumed = { rows: resumedRows, ...(from === undefined ? {} : { run_id: from }) };
     this.#emit({
@@ -176,9 +191,9 @@ export class Execution {
       if (!isSame && shards > 0 && this.#options.fresh !== true)
         this.#emit({ type: 'startedOver', runId: before.run_id, shards, changed: changesSince(before, staged) });
 
-    const manifest = await this.#stage(results, epoch);
+    const manifest = await this.#stage(results);
     // From here on the run is done, by itself or by the next one: it cannot be stopped any more.
-    await publish(this.#places, manifest);
+    await publish(holding, manifest);
     this.#lap('publish');
     await this.#writeRecord(doneRecord(manifest));
     const summary = this.#summary(manifest, resumedRows);
@@ -191,13 +206,14 @@ export class Execution {
    * @param results of the shards that are done already, by shard.
    * @returns the manifest of what is staged.
    */
-  async #stage(results: Map<number, ShardResult>, epoch: Epoch): Promise<Manifest> {
+  async #stage(results: Map<number, ShardResult>): Promise<Manifest> {
     const plan = this.#plan;
     const { staging } = this.#places;
     const check = new WrittenCheck({
       plan,
       staging,
       shardsOf: (file) => this.#shardsOf(file),
+      scoresOf: (file) => scoresOf(this.#shardsOf(file), staging.shards, results),
       countsOf: (file) => this.#countsOf(results, file),
       database: () => (this.#database ??= this.#openDatabase()),
       signal: this.#signal,
@@ -208,7 +224,7 @@ export class Execution {
       work: staging.work,
       metadata: this.#metadata(),
       signal: this.#signal,
-      onScored: (shard) => check.scored(shard),
+      onScored: (shard, scores) => check.scored(shard, scores),
       onWritten: (file) => check.written(file),
       writers: Math.min(availableParallelism(), MOST_WRITERS),
       database: () => (this.#database ??= this.#openDatabase()),
@@ -235,7 +251,7 @@ export class Execution {
       const outputs = await sink.finish();
       const quarantine = await writeQuarantine(plan, {
         folder: staging.quarantine,
-        scoresOf: (file) => scoresOf(this.#shardsOf(file), staging.shards),
+        scoresOf: (file) => scoresOf(this.#shardsOf(file), staging.shards, results),
         quarantinedOf: (file) => sum(this.#countsOf(results, file), ({ quarantined }) => quarantined),
         signal: this.#signal,
         database: () => (this.#database ??= this.#openDatabase()),
@@ -272,8 +288,9 @@ export class Execution {
       await syncTree(staging.output);
       if (quarantine.length > 0) await syncTree(staging.quarantine);
       await checking;
+      // Again: to sync takes a while.
+      await this.#checkInputs();
       await checkOutput(plan, this.#places);
-      await epoch.check();
       this.#stopIfAborted();
       const all = [...results.values()];
       return {
@@ -375,13 +392,14 @@ export class Execution {
     };
   }
 
-  /** Scores that a later run can go on from stay; after a failed check or a misfit nothing is worth keeping. */
+  /**
+   * Scores that a later run can go on from stay; after a failed check or a misfit nothing is worth keeping. All of it is in
+   * the run's own folder, which is not there any more where another run has taken the output over.
+   */
   async #afterFailure(error: unknown): Promise<void> {
     const { staging } = this.#places;
-    // A publication that has begun is finished by the next run from what is staged; and what another run has taken over
-    // is no longer this one's to clear.
+    // A publication that has begun is finished by the next run from what is staged.
     if (await isPublishing(this.#places)) return;
-    if (error instanceof ColonnadeError && error.code === 'OUTPUT_CONFLICT') return;
     const final: readonly number[] = [EXIT.checkFailed, EXIT.usage, EXIT.tryLater, EXIT.mismatch];
     const resumable = !(error instanceof ColonnadeError) || !final.includes(error.exitCode);
     const keep = resumable && (await hasFinishedShards(this.#plan, this.#hash, staging.shards));
@@ -397,7 +415,7 @@ export class Execution {
       run_id: this.#id,
       plan_hash: this.#hash,
       pipeline: { name, file: pipeline.file },
-      process: await thisProcess(),
+      process: await thisSystem.self(),
       started_at: this.#startedAt.toISOString(),
       rows: this.#plan.expected.rows,
       ...end,

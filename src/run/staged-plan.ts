@@ -4,8 +4,9 @@
  */
 import { createHash } from 'node:crypto';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { Places } from '../commit/places.js';
+import { earlierRuns } from '../commit/takeover.js';
 import type { Plan, PlannedFile } from '../plan/plan.js';
 import { versions } from './versions.js';
 
@@ -35,7 +36,7 @@ interface StagedModel {
 /** What an earlier run has left in staging. */
 export interface Leftover {
   readonly plan: StagedPlan;
-  /** Of its own plan: whether that is the one of {@link Places}. */
+  /** Whether its plan is the present one. */
   readonly isSame: boolean;
   readonly shards: number;
 }
@@ -172,20 +173,19 @@ export async function writeStagedPlan(root: string, plan: StagedPlan): Promise<v
   await writeFile(join(root, NAME), JSON.stringify(plan)).catch(() => undefined);
 }
 
-/** What earlier runs have left in staging with what it was made of, where that can be read. */
-export async function leftovers({ staging }: Places): Promise<Leftover[]> {
-  const parent = dirname(staging.root);
+/** What earlier runs have left with what it was made of, where that can be read: of a run that has taken the output. */
+export async function leftovers({ staging }: Places, planHash: string): Promise<Leftover[]> {
   const found: Leftover[] = [];
-  for (const name of await readdir(parent).catch((): string[] => [])) {
-    const shards = await readdir(join(parent, name, basename(staging.shards))).catch((): string[] => []);
+  for (const { root, shards } of await earlierRuns(staging)) {
+    const left = await readdir(shards).catch((): string[] => []);
     try {
-      const plan = JSON.parse(await readFile(join(parent, name, NAME), 'utf8')) as StagedPlan;
+      const plan = JSON.parse(await readFile(join(root, NAME), 'utf8')) as StagedPlan;
       const isWhole = [plan.files, plan.models, plan.settings, plan.versions].every((part) => typeof part === 'object');
       if (plan.format === 1 && isWhole)
         found.push({
           plan,
-          isSame: join(parent, name) === staging.root,
-          shards: shards.filter((file) => file.endsWith('.json')).length,
+          isSame: plan.plan_hash === planHash,
+          shards: left.filter((file) => file.endsWith('.json')).length,
         });
     } catch {
       // None, or cut off: what changed cannot be told.

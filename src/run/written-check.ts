@@ -21,7 +21,6 @@ import { filesBelow } from '../sink/staged-files.js';
 import type { StagedFile } from '../sink/sink.js';
 import type { Database } from '../source/database.js';
 import { FILE_INDEX, readSql, ROW_NUMBER } from '../source/scan.js';
-import { scoresOf, shardFiles } from './shard-files.js';
 import { sum } from './summary.js';
 
 /** Files that one query reads: to ask costs more than to read small ones. */
@@ -37,6 +36,8 @@ export interface WrittenCheckContext {
   readonly staging: StagingPlaces;
   /** Shards of a file, in their order. */
   readonly shardsOf: (file: number) => readonly Shard[];
+  /** Scores files of a file's shards, in their order; asked once they are all scored. */
+  readonly scoresOf: (file: number) => readonly string[];
   /** What became of the rows of a file's shards; asked once they are all scored. */
   readonly countsOf: (file: number) => readonly ShardCounts[];
   /** Opens DuckDB, whose statements end with `signal`, for reading source and staging. */
@@ -64,10 +65,9 @@ export class WrittenCheck {
   }
 
   /** Says that a shard of a file that is not small is scored: its scores are read beside the scoring of others. */
-  scored(shard: Shard): void {
-    const path = shardFiles(this.#context.staging.shards, shard.index).scores;
+  scored(shard: Shard, scores: string): void {
     const digest = this.#lastScored
-      .then(() => this.#inTurn((ask) => this.#byFile([path], [`${this.#digest(shard.firstRow)} AS digest`], ask)))
+      .then(() => this.#inTurn((ask) => this.#byFile([scores], [`${this.#digest(shard.firstRow)} AS digest`], ask)))
       .then(([row]) => row?.['digest'] as bigint | undefined);
     this.#scored.set(shard.index, digest);
     this.#lastScored = digest.catch(() => undefined);
@@ -134,9 +134,9 @@ export class WrittenCheck {
   }
 
   async #compare(files: readonly PlannedFile[]): Promise<void> {
-    const { staging, shardsOf } = this.#context;
+    const { staging, shardsOf, scoresOf } = this.#context;
     const written = files.map((file) => join(staging.output, file.relativePath));
-    const scores = files.map(({ index }) => scoresOf(shardsOf(index), staging.shards));
+    const scores = files.map(({ index }) => scoresOf(index));
     const alone = files.length === 1 ? written[0] : undefined;
     const scored = files.flatMap(({ index }, i) =>
       shardsOf(index).map((shard, k) => ({ shard, path: scores[i]![k]! })),

@@ -65,7 +65,7 @@ export class AppendSink implements Sink {
 
   async addShard(file: PlannedFile, shard: Shard, scores: string): Promise<void> {
     if (this.#isSmall(file)) return;
-    this.#context.onScored?.(shard);
+    this.#context.onScored?.(shard, scores);
     await (await this.#spliceOf(file)).add(scores);
   }
 

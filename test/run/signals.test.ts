@@ -45,7 +45,7 @@ const SECOND_SHARD = { who: 'main', at: 1, when: 'after', from: '/shards/000001'
 async function shardsLeft(): Promise<string> {
   const [epoch, ...files] = await bench.beside();
   expect(epoch).toBe('epochs/1.json');
-  const names = files.map((file) => /^staging\/\w+\/shards\/(\d+)\.(?:json|parquet)$/.exec(file)?.[1]);
+  const names = files.map((file) => /^staging\/[\w-]+\/shards\/(\d+)\.(?:json|[\d-]+\.parquet)$/.exec(file)?.[1]);
   const shards = [...new Set(names)];
   expect(names).toEqual(shards.flatMap((shard) => [shard, shard]));
   return shards.join(' ');

@@ -112,7 +112,7 @@ export async function openWorkbench(): Promise<Workbench> {
     failure: async (parts, options) => rejection(bench.run(parts, options)),
     files: (name) => filesBelow(path(name)),
     beside: async () =>
-      (await bench.files('out.colonnade')).filter((file) => !/^runs\/|^staging\/\w+\/plan\.json$/.test(file)),
+      (await bench.files('out.colonnade')).filter((file) => !/^runs\/|^staging\/[\w-]+\/plan\.json$/.test(file)),
     isVisible: async (name = 'out') =>
       (await exists(path(name))) || (await exists(path(`${name}.colonnade/manifest.json`))),
     clear: async () => {

@@ -37,7 +37,7 @@ async function damagedBy(sink: Parts['sink'], damage: (staging: StagingPlaces) =
   const ended = rejection(run.result);
   for await (const event of run)
     if (event.type === 'phase' && event.phase === 'publishing')
-      damage(placesOf(plan.sink.path, planHash(plan)).staging);
+      damage(placesOf(plan.sink.path, planHash(plan), 1).staging);
   const error = await ended;
   expect(await bench.isVisible()).toBe(false);
   return error;

@@ -43,6 +43,7 @@ export const ERROR_CODES = {
   OUTPUT_OVERLAPS: EXIT.mismatch,
   OUTPUT_NOT_WRITABLE: EXIT.mismatch,
   OUTPUT_CONFLICT: EXIT.tryLater,
+  OUTPUT_NOT_FOUND: EXIT.mismatch,
   INPUT_CHANGED: EXIT.failed,
   INPUT_GONE: EXIT.failed,
   ROW_INVALID: EXIT.checkFailed,

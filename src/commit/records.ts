@@ -72,15 +72,12 @@ export async function sweepRecords(places: Pick<Places, 'runs'>): Promise<void> 
     await rm(join(places.runs, name), { force: true }).catch(() => undefined);
 }
 
-/** The runs of an output, the last one first. What cannot be read is left out. */
+/** The runs of an output, in no order. What cannot be read is left out. */
 export async function readRecords(places: Pick<Places, 'runs' | 'manifest'>): Promise<ToldRun[]> {
   const names = await readdir(places.runs).catch((): string[] => []);
   const manifest = await readManifest(places.manifest);
   const runs: ToldRun[] = [];
-  for (const name of names
-    .filter((each) => each.endsWith('.json'))
-    .sort()
-    .reverse()) {
+  for (const name of names.filter((each) => each.endsWith('.json'))) {
     const record = await readRecord(join(places.runs, name));
     if (record === undefined) continue;
     if (record.state !== 'running') runs.push(record);

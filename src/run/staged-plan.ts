@@ -103,7 +103,7 @@ function modelName(name: string | undefined): string {
 
 function digest(value: unknown): string {
   return createHash('sha256')
-    .update(JSON.stringify(value) ?? '')
+    .update(JSON.stringify([value]))
     .digest('hex')
     .slice(0, 16);
 }
@@ -125,7 +125,10 @@ export function changesSince(before: StagedPlan, now: StagedPlan): string[] {
           : `${path} was written to`,
     ),
   ];
-  if (changes.length === 0) return ['the plan'];
+  if (changes.length === 0) {
+    const derived = differing(before.settings, now.settings, (name) => name);
+    return [derived.length === 0 ? 'the plan is another one' : `these changed: ${derived.join(', ')}`];
+  }
   const more = changes.length - MOST_TOLD;
   return more > 1 ? [...changes.slice(0, MOST_TOLD), `${more} more changes`] : changes;
 }
@@ -148,13 +151,13 @@ function modelChanges(before: StagedPlan['models'], now: StagedPlan['models']): 
   });
 }
 
+/** What follows from other changes, which are told. */
+const DERIVED: ReadonlySet<string> = new Set(['features', 'outputs', 'the shards']);
+
 /** One line for all of them: they stand side by side in the pipeline file. */
 function settingChanges(before: StagedPlan['settings'], now: StagedPlan['settings']): string[] {
-  const changed = differing(before, now, (name) => name);
-  // A feature that came or went is told by its own name.
-  const own = changed.filter((name) => !['features', 'outputs'].includes(name));
-  const told = own.length > 0 ? own : changed;
-  return told.length === 0 ? [] : [`the pipeline changed: ${told.join(', ')}`];
+  const changed = differing(before, now, (name) => name).filter((name) => !DERIVED.has(name));
+  return changed.length === 0 ? [] : [`the pipeline changed: ${changed.join(', ')}`];
 }
 
 function differing(
@@ -179,11 +182,13 @@ export async function leftovers({ staging }: Places, planHash: string): Promise<
   for (const { root, shards } of await earlierRuns(staging)) {
     const left = await readdir(shards).catch((): string[] => []);
     try {
-      const plan = JSON.parse(await readFile(join(root, NAME), 'utf8')) as StagedPlan;
+      const plan = JSON.parse(await readFile(join(root, NAME), 'utf8')) as Omit<StagedPlan, 'format'> & {
+        format: number;
+      };
       const isWhole = [plan.files, plan.models, plan.settings, plan.versions].every((part) => typeof part === 'object');
       if (plan.format === 1 && isWhole)
         found.push({
-          plan,
+          plan: { ...plan, format: 1 },
           isSame: plan.plan_hash === planHash,
           shards: left.filter((file) => file.endsWith('.json')).length,
         });

@@ -50,6 +50,7 @@ export const ERROR_CODES = {
   TOO_MANY_INVALID: EXIT.checkFailed,
   LEDGER_UNBALANCED: EXIT.failed,
   OUTPUT_DAMAGED: EXIT.failed,
+  VERIFY_FAILED: EXIT.failed,
   DISK_FULL: EXIT.failed,
   OUT_OF_MEMORY: EXIT.failed,
   IO_FAILED: EXIT.failed,

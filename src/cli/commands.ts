@@ -10,6 +10,7 @@ import { runsCommand } from './runs.js';
 import { schemaCommand } from './schema.js';
 import { tuneCommand } from './tune.js';
 import { validateCommand } from './validate.js';
+import { verifyCommand } from './verify.js';
 
 export const COMMANDS: readonly Command[] = [
   runCommand,
@@ -18,6 +19,7 @@ export const COMMANDS: readonly Command[] = [
   validateCommand,
   inspectCommand,
   tuneCommand,
+  verifyCommand,
   runsCommand,
   cleanCommand,
   schemaCommand,

@@ -1,5 +1,5 @@
 /** The manifest: what a run read, wrote and counted. Written last; a run is done when it is there. */
-import type { Fingerprint } from '../plan/facts.js';
+import type { ElementType, Fingerprint } from '../plan/facts.js';
 import type { Plan } from '../plan/plan.js';
 import { writeWhole, type WriteOptions } from './durable.js';
 import type { Ledger } from './ledger.js';
@@ -21,7 +21,13 @@ export interface Manifest {
   readonly format: 1;
   readonly run_id: string;
   readonly plan_hash: string;
-  readonly pipeline: { readonly name: string; readonly file: string; readonly hash: string };
+  /** `vars`: variables that were given for it, without those of the environment. */
+  readonly pipeline: {
+    readonly name: string;
+    readonly file: string;
+    readonly hash: string;
+    readonly vars?: Readonly<Record<string, string>>;
+  };
   /** In the order of the pipeline; without a name where there is one. */
   readonly models: readonly {
     readonly name?: string;
@@ -33,6 +39,8 @@ export interface Manifest {
   readonly inputs: readonly { readonly path: string; readonly rows: number; readonly fingerprint: Fingerprint }[];
   readonly output: string;
   readonly outputs: readonly WrittenFile[];
+  /** The new columns. */
+  readonly columns: readonly { readonly name: string; readonly type: ElementType; readonly list: boolean }[];
   readonly quarantine: readonly WrittenFile[];
   readonly ledger: Ledger;
   readonly reasons: Readonly<Record<string, number>>;

@@ -297,7 +297,7 @@ export class Execution {
         format: 1,
         run_id: this.#id,
         plan_hash: this.#hash,
-        pipeline: { name: plan.name, file: plan.pipeline.file, hash: plan.pipeline.hash },
+        pipeline: { name: plan.name, ...plan.pipeline },
         models: plan.models.map(({ name, path, hash, engine, batchSize }) => ({
           ...(name === undefined ? {} : { name }),
           path,
@@ -310,6 +310,7 @@ export class Execution {
         outputs: outputs.map(({ sharedBytes, ...file }) =>
           sharedBytes === undefined ? file : { ...file, shared_bytes: sharedBytes },
         ),
+        columns: plan.outputs.map(({ name, type, list }) => ({ name, type, list })),
         quarantine,
         ledger,
         reasons: addUp(all.map(({ counts }) => counts.reasons)),

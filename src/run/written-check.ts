@@ -20,7 +20,8 @@ import type { ShardCounts } from '../score/shard.js';
 import { filesBelow } from '../sink/staged-files.js';
 import type { StagedFile } from '../sink/sink.js';
 import type { Database } from '../source/database.js';
-import { FILE_INDEX, readSql, ROW_NUMBER } from '../source/scan.js';
+import { ROW_NUMBER } from '../source/scan.js';
+import { aggregatesByFile, type Ask } from './by-file.js';
 import { sum } from './summary.js';
 
 /** Files that one query reads: to ask costs more than to read small ones. */
@@ -67,7 +68,7 @@ export class WrittenCheck {
   /** Says that a shard of a file that is not small is scored: its scores are read beside the scoring of others. */
   scored(shard: Shard, scores: string): void {
     const digest = this.#lastScored
-      .then(() => this.#inTurn((ask) => this.#byFile([scores], [`${this.#digest(shard.firstRow)} AS digest`], ask)))
+      .then(() => this.#inTurn((ask) => aggregatesByFile([scores], [`${this.#digest(shard.firstRow)} AS digest`], ask)))
       .then(([row]) => row?.['digest'] as bigint | undefined);
     this.#scored.set(shard.index, digest);
     this.#lastScored = digest.catch(() => undefined);
@@ -221,7 +222,7 @@ export class WrittenCheck {
       `count(${quoteIdentifier(name)}) AS values${k}`,
       ...(!list && type.startsWith('float') ? [`count(*) FILTER (isnan(${quoteIdentifier(name)})) AS nan${k}`] : []),
     ]);
-    const rows = await this.#byFile(files, ['count(*) AS n', ...measures, `${this.#digest(0)} AS digest`], ask);
+    const rows = await aggregatesByFile(files, ['count(*) AS n', ...measures, `${this.#digest(0)} AS digest`], ask);
     return rows.map((row) => ({
       rows: Number(row?.['n'] ?? 0),
       columns: outputs.map((_, k) => ({
@@ -238,7 +239,7 @@ export class WrittenCheck {
     ask: Ask,
   ): Promise<(bigint | undefined)[]> {
     const small = scored.filter(({ shard }) => !this.#scored.has(shard.index));
-    const rows = await this.#byFile(
+    const rows = await aggregatesByFile(
       small.map(({ path }) => path),
       [`${this.#digest(0)} AS digest`],
       ask,
@@ -252,28 +253,7 @@ export class WrittenCheck {
     const columns = this.#context.plan.outputs.map(({ name }) => quoteIdentifier(name));
     return `bit_xor(hash(${columns.join(', ')}, ${ROW_NUMBER} + ${firstRow}))`;
   }
-
-  /** Aggregates of each of some files; undefined for one without rows. */
-  async #byFile(
-    files: readonly string[],
-    aggregates: readonly string[],
-    ask: Ask,
-  ): Promise<(Record<string, unknown> | undefined)[]> {
-    const select = (some: readonly string[], place: string): string =>
-      `SELECT ${[`${place} AS place`, ...aggregates].join(', ')} FROM ${readSql(some)} GROUP BY place`;
-    // A column of that name in the first file, whose columns DuckDB takes, hides the one that tells files apart.
-    const described = files.length < 2 ? [] : await ask(`DESCRIBE SELECT * FROM ${readSql(files.slice(0, 1))}`);
-    const hidden = described.some((column) => String(column['column_name']).toLowerCase() === FILE_INDEX);
-    const rows: Record<string, unknown>[] = [];
-    if (files.length > 1 && !hidden) rows.push(...(await ask(select(files, `${FILE_INDEX}::BIGINT`))));
-    else for (const [i, file] of files.entries()) rows.push(...(await ask(select([file], String(i)))));
-    const byFile = new Map(rows.map((row) => [Number(row['place']), row]));
-    return files.map((_, i) => byFile.get(i));
-  }
 }
-
-/** Asks DuckDB. */
-type Ask = (sql: string) => Promise<Record<string, unknown>[]>;
 
 /** The new columns of a file. */
 interface Values {

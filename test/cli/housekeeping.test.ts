@@ -1,4 +1,4 @@
-/** What `runs` and `clean` tell and do, on what runs have left. */
+/** What `runs`, `clean` and `verify` tell and do, on what runs have left. */
 import { spawn } from 'node:child_process';
 import { cp, readdir, rm } from 'node:fs/promises';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -197,5 +197,54 @@ describe('clean', () => {
     await call('clean');
     const epoch = await takeEpoch(bench.path('out.colonnade/epochs'), bench.path('out'), 'next');
     await epoch.release();
+  });
+});
+
+describe('verify', () => {
+  it('shows a line for each check, and ends with 0 where all is as it was written', async () => {
+    expect((await run('--var', 'most=24')).code).toBe(0);
+    for (const place of ['out', 'shop.yaml']) {
+      const { code, stdout, stderr } = await call('verify', place);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+      expect(stdout.split('\n').map((line) => line.slice(0, 14))).toEqual([
+        '✓ files       ',
+        '✓ bytes       ',
+        '✓ rows        ',
+        '✓ ledger      ',
+        '✓ source      ',
+        '✓ old columns ',
+        '✓ new columns ',
+        '✓ quarantine  ',
+        '✓ scores      ',
+        '',
+      ]);
+      expect(stdout).toContain('6,000 rows = 2,760 scored + 3,240 quarantined, file by file as well');
+      expect(stdout).toContain('6,000 rows in 2 batches of 2 files scored again: all the same');
+    }
+    const { stdout } = await call('verify', 'out', '--json');
+    expect(onlyObject(stdout)).toMatchObject({ status: 'done', output: bench.path('out') });
+    expect((await call('verify', 'out', '--quiet')).stdout).toBe('');
+  });
+
+  it('ends with 1 and names what is damaged, and with 78 where there is nothing to verify', async () => {
+    expect((await run()).code).toBe(0);
+    const file = 'out/region=north/part.parquet';
+    await rm(bench.path(file));
+    const { code, stdout, stderr } = await call('verify', 'out');
+    expect(code).toBe(1);
+    expect(stdout).toContain(`✗ files        damaged\n    ${file} is missing\n`);
+    expect(stdout).toContain('– scores       not checked: files are missing or cannot be read');
+    expect(stderr).toContain('error VERIFY_FAILED ');
+    expect(stderr).toContain(`${file} is missing`);
+    const json = await call('verify', 'out', '--json');
+    expect(json.code).toBe(1);
+    expect(onlyObject(json.stdout)).toMatchObject({ status: 'failed', error: { code: 'VERIFY_FAILED' } });
+
+    for (const name of ['out', 'out.colonnade']) await rm(bench.path(name), { recursive: true, force: true });
+    const nothing = await call('verify', 'out', '--json');
+    expect(nothing.code).toBe(78);
+    expect(onlyObject(nothing.stdout)).toMatchObject({ status: 'failed', error: { code: 'OUTPUT_NOT_FOUND' } });
+    await killed();
+    expect((await call('verify', 'shop.yaml')).code).toBe(78);
   });
 });

@@ -219,7 +219,7 @@ describe('verify', () => {
         '',
       ]);
       expect(stdout).toContain('6,000 rows = 2,760 scored + 3,240 quarantined, file by file as well');
-      expect(stdout).toContain('6,000 rows in 2 batches of 2 files scored again: all the same');
+      expect(stdout).toContain('6,000 rows in 4 batches of 2 files scored again: all the same');
     }
     const { stdout } = await call('verify', 'out', '--json');
     expect(onlyObject(stdout)).toMatchObject({ status: 'done', output: bench.path('out') });

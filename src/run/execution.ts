@@ -224,14 +224,11 @@ export class Execution {
       work: staging.work,
       metadata: this.#metadata(),
       signal: this.#signal,
-      onScored: (shard, scores) => check.scored(shard, scores),
       onWritten: (file) => check.written(file),
       writers: Math.min(availableParallelism(), MOST_WRITERS),
       database: () => (this.#database ??= this.#openDatabase()),
     });
     try {
-      // An append is read back as soon as it is there, by a database that takes a moment to open.
-      if (plan.sink.mode === 'append') (this.#database ??= this.#openDatabase()).catch(() => undefined);
       sink.begin((error) => this.#failed.abort(error));
       const written = await scoreIntoSink({
         plan,

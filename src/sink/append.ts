@@ -63,9 +63,8 @@ export class AppendSink implements Sink {
     });
   }
 
-  async addShard(file: PlannedFile, shard: Shard, scores: string): Promise<void> {
+  async addShard(file: PlannedFile, _: Shard, scores: string): Promise<void> {
     if (this.#isSmall(file)) return;
-    this.#context.onScored?.(shard, scores);
     await (await this.#spliceOf(file)).add(scores);
   }
 

@@ -28,8 +28,6 @@ export interface SinkContext {
    * made of one of the source: what is to be checked of it need not wait for the disk, or for the others.
    */
   readonly onWritten?: (file: PlannedFile) => void;
-  /** Called for each shard, with its scores file, ahead of that, but where a file is small. */
-  readonly onScored?: (shard: Shard, scores: string) => void;
   /** Aborted when the run ends before its output is complete. What is under way ends soon then; what it throws is not told. */
   readonly signal: AbortSignal;
   /** Statements that it is worth to run beside each other; 1 at least. */

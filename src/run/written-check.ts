@@ -112,25 +112,37 @@ export class WrittenCheck {
   }
 
   async #read(files: readonly PlannedFile[]): Promise<void> {
-    await this.#compare(files).catch(async (error: unknown) => {
+    const small = files.filter((file) => this.#isSmall(file));
+    const large = files.filter((file) => !this.#isSmall(file));
+    await this.#compare(small).catch(async (error: unknown) => {
       this.#context.signal.throwIfAborted();
       // DuckDB mostly does not say which of the files it is.
-      if (files.length > 1) for (const file of files) await this.#compare([file]);
+      if (small.length > 1) for (const file of small) await this.#compare([file]);
       throw error;
     });
+    for (const file of large) await this.#compare([file]);
     for (const { index } of files) this.#checked.add(index);
   }
 
+  /** Whether all values of a file are compared. */
+  #isSmall({ index, rows }: PlannedFile): boolean {
+    return rows < WHOLE_ROWS && this.#context.shardsOf(index).length === 1;
+  }
+
+  /** @param files small ones, or one large. */
   async #compare(files: readonly PlannedFile[]): Promise<void> {
+    if (files.length === 0) return;
     const { staging, scoresOf } = this.#context;
     const written = files.map((file) => join(staging.output, file.relativePath));
     const scores = files.map(({ index }) => scoresOf(index));
     const alone = files.length === 1 ? written[0] : undefined;
+    const [file] = files;
+    const isLarge = !this.#isSmall(file!);
     // Side by side, each on a connection of its own: there is little else that the processor has to do by now.
     const all = await Promise.allSettled([
       this.#inTurn((ask) => this.#compareShape(files, written, scores, ask), alone),
-      this.#inTurn((ask) => this.#compareCounts(files, written, ask), alone),
-      this.#inTurn((ask) => this.#compareValues(files, written, scores, ask), alone),
+      this.#inTurn((ask) => this.#compareRows(files, written, isLarge ? undefined : scores, ask), alone),
+      isLarge ? this.#inTurn((ask) => this.#compareSample(file!, written[0]!, scores[0]!, ask), alone) : undefined,
     ]);
     for (const each of all) if (each.status === 'rejected') throw each.reason;
   }
@@ -154,25 +166,47 @@ export class WrittenCheck {
     scores: readonly (readonly string[])[],
     ask: Ask,
   ): Promise<void> {
-    const rows = await ask(`SELECT file_name, num_rows, num_row_groups FROM parquet_file_metadata(${listOf(written)})`);
-    const byName = new Map(rows.map((row) => [row['file_name'], row]));
-    for (const [i, file] of files.entries()) {
+    // Rows are counted in any case; most small files are one row group.
+    const several = files.flatMap(({ rowGroups }, i) => (rowGroups.length === 1 ? [] : [written[i]!]));
+    const sizes =
+      several.length === 0
+        ? []
+        : await ask(`SELECT file_name, num_row_groups FROM parquet_file_metadata(${listOf(several)})`);
+    const groups = new Map(sizes.map((row) => [row['file_name'], Number(row['num_row_groups'])]));
+    for (const [i, { rowGroups }] of files.entries()) {
       const path = written[i]!;
-      const groups = Number(byName.get(path)?.['num_row_groups']);
-      if (groups !== file.rowGroups.length)
-        throw damaged(path, `it has ${counted(groups, 'row group')}, the source ${file.rowGroups.length}`);
-      wrongRows(path, Number(byName.get(path)?.['num_rows']), file.rows);
+      const found = rowGroups.length === 1 ? 1 : groups.get(path);
+      if (found !== rowGroups.length)
+        throw damaged(path, `it has ${counted(found ?? 0, 'row group')}, the source ${rowGroups.length}`);
     }
     const spliced = files.map(({ path }, i) => ({ written: written[i]!, source: path, scores: scores[i]![0]! }));
-    const [wrong] = await ask(schemaSql(spliced, this.#context.plan.outputs.length));
+    // Of many small files with the same columns one is held against its source.
+    const kinds = new Map(spliced.map((each) => [each.written, each]));
+    if (spliced.length > 1) {
+      const rows = await ask(
+        `SELECT min(file_name) AS one FROM (SELECT file_name, list(${ELEMENT}) AS elements FROM parquet_schema(${listOf(written)}) GROUP BY file_name) GROUP BY elements`,
+      );
+      const ones = new Set(rows.map(({ one }) => one));
+      for (const path of written) if (!ones.has(path)) kinds.delete(path);
+    }
+    const [wrong] = await ask(schemaSql([...kinds.values()], this.#context.plan.outputs.length));
     if (wrong !== undefined) throw damaged(String(wrong['written']), String(wrong['problem']));
   }
 
-  /** Reads every new value, and compares how many there are with what was counted while they were scored. */
-  async #compareCounts(files: readonly PlannedFile[], written: readonly string[], ask: Ask): Promise<void> {
+  /**
+   * Reads every new value, and compares how many there are with what was counted while they were scored.
+   * @param scores with which all values are compared, where given.
+   */
+  async #compareRows(
+    files: readonly PlannedFile[],
+    written: readonly string[],
+    scores: readonly (readonly string[])[] | undefined,
+    ask: Ask,
+  ): Promise<void> {
     const { plan, countsOf } = this.#context;
     const counts = plan.outputs.map(({ name }, k) => `count(${quoteIdentifier(name)}) AS values${k}`);
-    const rows = await aggregatesByFile(written, ['count(*) AS n', ...counts], ask);
+    const digest = scores === undefined ? [] : [`${this.#digest(0)} AS digest`];
+    const rows = await aggregatesByFile(written, ['count(*) AS n', ...counts, ...digest], ask);
     for (const [i, file] of files.entries()) {
       const path = written[i]!;
       wrongRows(path, Number(rows[i]?.['n'] ?? 0), file.rows);
@@ -183,53 +217,32 @@ export class WrittenCheck {
           throw damaged(path, `${name} is NULL in ${counted(isNull, 'row')}, by the ledger in ${formatCount(nulls)}`);
       }
     }
+    if (scores === undefined) return;
+    const scored = await aggregatesByFile(
+      scores.map(([only]) => only!),
+      digest,
+      ask,
+    );
+    for (const [i, path] of written.entries())
+      if (rows[i]?.['digest'] !== scored[i]?.['digest']) throw this.#otherValues(path);
   }
 
-  /** Compares the values of small files, and of some row groups of large ones, with those that were scored. */
-  async #compareValues(
-    files: readonly PlannedFile[],
-    written: readonly string[],
-    scores: readonly (readonly string[])[],
-    ask: Ask,
-  ): Promise<void> {
-    const digest = (firstRow: number): string[] => [`${this.#digest(firstRow)} AS digest`];
-    const differs = (path: string): ColonnadeError => {
-      const names = this.#context.plan.outputs.map(({ name }) => name).join(', ');
-      return damaged(
-        path,
-        `${names} ${this.#context.plan.outputs.length === 1 ? 'does' : 'do'} not hold what was scored`,
-      );
-    };
-    const isWhole = (file: PlannedFile): boolean =>
-      file.rows < WHOLE_ROWS && this.#context.shardsOf(file.index).length === 1;
-    const whole = files.flatMap((file, i) => (isWhole(file) ? [i] : []));
-    const [found, expected] = [
-      await aggregatesByFile(
-        whole.map((i) => written[i]!),
-        digest(0),
-        ask,
-      ),
-      await aggregatesByFile(
-        whole.map((i) => scores[i]![0]!),
-        digest(0),
-        ask,
-      ),
-    ];
-    for (const [k, i] of whole.entries())
-      if (found[k]?.['digest'] !== expected[k]?.['digest']) throw differs(written[i]!);
-    for (const [i, file] of files.entries()) {
-      if (isWhole(file)) continue;
-      for (const { shard, part, rows } of sampleOf(this.#context.shardsOf(file.index), file)) {
-        const inFile = shard.firstRow + part;
-        const select = (path: string, firstRow: number, from: number): Promise<Record<string, unknown>[]> =>
-          ask(
-            `SELECT ${digest(firstRow)[0]!} FROM ${readSql([path])} WHERE ${ROW_NUMBER} BETWEEN ${from} AND ${from + rows - 1}`,
-          );
-        const [there] = await select(written[i]!, 0, inFile);
-        const [scored] = await select(scores[i]![shard.at]!, shard.firstRow, part);
-        if (there?.['digest'] !== scored?.['digest']) throw differs(written[i]!);
-      }
+  /** Compares the values of some row groups of a large file with those that were scored. */
+  async #compareSample(file: PlannedFile, written: string, scores: readonly string[], ask: Ask): Promise<void> {
+    for (const { shard, part, rows } of sampleOf(this.#context.shardsOf(file.index), file)) {
+      const digestIn = async (path: string, firstRow: number, from: number): Promise<unknown> => {
+        const range = `${ROW_NUMBER} BETWEEN ${from} AND ${from + rows - 1}`;
+        const [row] = await ask(`SELECT ${this.#digest(firstRow)} AS digest FROM ${readSql([path])} WHERE ${range}`);
+        return row?.['digest'];
+      };
+      const found = await digestIn(written, 0, shard.firstRow + part);
+      if (found !== (await digestIn(scores[shard.at]!, shard.firstRow, part))) throw this.#otherValues(written);
     }
+  }
+
+  #otherValues(path: string): ColonnadeError {
+    const names = this.#context.plan.outputs.map(({ name }) => name);
+    return damaged(path, `${names.join(', ')} ${names.length === 1 ? 'does' : 'do'} not hold what was scored`);
   }
 
   /** SQL of a number that all new values and their positions make up, in any order. @param firstRow of the file. */
@@ -279,6 +292,10 @@ interface Spliced {
   readonly scores: string;
 }
 
+/** An element of a Parquet schema, as far as it says what its values are. */
+const ELEMENT =
+  'struct_pack(name, type, type_length, repetition_type, num_children, converted_type, scale, precision, logical_type)';
+
 /** The first of some files whose columns are not those of its source and then those of its scores, and what is wrong. */
 function schemaSql(files: readonly Spliced[], outputs: number): string {
   const paths = files.flatMap(({ written, source, scores }) => [written, source, scores]);
@@ -286,7 +303,7 @@ function schemaSql(files: readonly Spliced[], outputs: number): string {
     ({ written, source, scores }) => `(${quoteString(written)}, ${quoteString(source)}, ${quoteString(scores)})`,
   );
   return `WITH schemas AS (
-      SELECT file_name, list(struct_pack(name, type, type_length, repetition_type, num_children, converted_type, scale, precision, logical_type)) AS elements
+      SELECT file_name, list(${ELEMENT}) AS elements
       FROM parquet_schema(${listOf([...new Set(paths)])}) GROUP BY file_name)
     SELECT f.written, CASE
         WHEN w.elements[1].num_children <> s.elements[1].num_children + ${outputs}

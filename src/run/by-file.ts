@@ -10,8 +10,9 @@ export async function aggregatesByFile(
   aggregates: readonly string[],
   ask: Ask,
 ): Promise<(Record<string, unknown> | undefined)[]> {
+  // By position: a column of the files may be called as ours.
   const select = (some: readonly string[], place: string): string =>
-    `SELECT ${[`${place} AS place`, ...aggregates].join(', ')} FROM ${readSql(some)} GROUP BY place`;
+    `SELECT ${[`${place} AS place`, ...aggregates].join(', ')} FROM ${readSql(some)} GROUP BY 1`;
   // A column of that name in the first file, whose columns DuckDB takes, hides the one that tells files apart.
   const described = files.length < 2 ? [] : await ask(`DESCRIBE SELECT * FROM ${readSql(files.slice(0, 1))}`);
   const hidden = described.some((column) => String(column['column_name']).toLowerCase() === FILE_INDEX);

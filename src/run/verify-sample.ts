@@ -171,10 +171,10 @@ async function differing(context: VerifyContext, plan: Plan, scored: Scored, pat
   const expected = isAppend
     ? `SELECT ${outputs.join(', ')} FROM ${readSql([scores])}`
     : outputSelects(plan, window.file, [{ shard, scores }])[0]!;
-  const found = `SELECT true AS found, ${columns.join(', ')} FROM ${readSql([path])} WHERE ${ROW_NUMBER} BETWEEN ${firstRow} AND ${firstRow + rows - 1}`;
+  const found = `SELECT true AS __colonnade_found, ${columns.join(', ')} FROM ${readSql([path])} WHERE ${ROW_NUMBER} BETWEEN ${firstRow} AND ${firstRow + rows - 1}`;
   const differs = columns.map((column) => `e.${column} IS DISTINCT FROM f.${column}`);
   const [row] = await ask(
-    `SELECT count(*) AS n FROM (SELECT true AS expected, * FROM (${expected})) AS e POSITIONAL JOIN (${found}) AS f WHERE e.expected IS NULL OR f.found IS NULL OR ${differs.join(' OR ')}`,
+    `SELECT count(*) AS n FROM (SELECT true AS __colonnade_expected, * FROM (${expected})) AS e POSITIONAL JOIN (${found}) AS f WHERE e.__colonnade_expected IS NULL OR f.__colonnade_found IS NULL OR ${differs.join(' OR ')}`,
   );
   return Number(row!['n']);
 }
@@ -212,7 +212,7 @@ async function notInFolders(
   const types = paths.length === 0 ? new Map<string, string>() : await outputTypes(plan, paths, ask);
   const columns = plan.sink.columns.map(quoteIdentifier);
   const cast = plan.sink.columns.map((name) => `CAST(${quoteIdentifier(name)} AS ${types.get(name) ?? 'VARCHAR'})`);
-  const wanted = `SELECT hash(${cast.join(', ')}) AS h, count(*) AS n FROM (${expected}) GROUP BY h`;
+  const wanted = `SELECT hash(${cast.join(', ')}) AS h, count(*) AS n FROM (${expected}) GROUP BY 1`;
   if (paths.length === 0) return Number((await ask(`SELECT count(*) AS n FROM (${expected})`))[0]!['n']);
   const found = `SELECT h, count(*) AS n FROM (SELECT hash(${columns.join(', ')}) AS h FROM ${outputSql(plan, paths, types)}) WHERE h IN (SELECT h FROM wanted) GROUP BY h`;
   const [row] = await ask(

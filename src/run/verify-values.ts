@@ -165,7 +165,7 @@ async function digestsOf(
 
 async function digest(ask: Ask, select: string): Promise<Digest> {
   const [row] = await ask(
-    `SELECT count(*) AS n, COALESCE(sum(hash(kept)::HUGEINT), 0)::VARCHAR AS digest FROM (${select}) AS kept`,
+    `SELECT count(*) AS n, COALESCE(sum(hash(__colonnade_kept)::HUGEINT), 0)::VARCHAR AS digest FROM (${select}) AS __colonnade_kept`,
   );
   return { rows: Number(row!['n']), digest: String(row!['digest']) };
 }

@@ -167,17 +167,18 @@ export class WrittenCheck {
     ask: Ask,
   ): Promise<void> {
     // Rows are counted in any case; most small files are one row group.
-    const several = files.flatMap(({ rowGroups }, i) => (rowGroups.length === 1 ? [] : [written[i]!]));
-    const sizes =
-      several.length === 0
-        ? []
-        : await ask(`SELECT file_name, num_row_groups FROM parquet_file_metadata(${listOf(several)})`);
-    const groups = new Map(sizes.map((row) => [row['file_name'], Number(row['num_row_groups'])]));
-    for (const [i, { rowGroups }] of files.entries()) {
-      const path = written[i]!;
-      const found = rowGroups.length === 1 ? 1 : groups.get(path);
-      if (found !== rowGroups.length)
-        throw damaged(path, `it has ${counted(found ?? 0, 'row group')}, the source ${rowGroups.length}`);
+    const several = files.flatMap(({ rowGroups }, i) =>
+      rowGroups.length === 1 ? [] : [{ path: written[i]!, groups: rowGroups.length }],
+    );
+    if (several.length > 0) {
+      const found = await rowGroupsOf(
+        several.map(({ path }) => path),
+        ask,
+      );
+      for (const { path, groups } of several) {
+        const is = found?.get(path) ?? (found === undefined ? groups : 0);
+        if (is !== groups) throw damaged(path, `it has ${counted(is, 'row group')}, the source ${formatCount(groups)}`);
+      }
     }
     const spliced = files.map(({ path }, i) => ({ written: written[i]!, source: path, scores: scores[i]![0]! }));
     // Of many small files with the same columns one is held against its source.
@@ -292,6 +293,17 @@ interface Spliced {
   readonly scores: string;
 }
 
+/** Row groups by file; undefined where DuckDB refuses to tell: the name of the writer, which it tells as well, may be no text. */
+async function rowGroupsOf(paths: readonly string[], ask: Ask): Promise<Map<unknown, number> | undefined> {
+  try {
+    const rows = await ask(`SELECT file_name, num_row_groups FROM parquet_file_metadata(${listOf(paths)})`);
+    return new Map(rows.map((row) => [row['file_name'], Number(row['num_row_groups'])]));
+  } catch (error) {
+    if (error instanceof ColonnadeError && error.code === 'SQL_FAILED') return undefined;
+    throw error;
+  }
+}
+
 /** An element of a Parquet schema, as far as it says what its values are. */
 const ELEMENT =
   'struct_pack(name, type, type_length, repetition_type, num_children, converted_type, scale, precision, logical_type)';
@@ -392,11 +404,14 @@ const DAMAGE: ReadonlySet<ErrorCode> = new Set(['BAD_PARQUET', 'INPUT_GONE', 'IO
 
 /** What reading a written file failed with. */
 function unreadable(path: string, error: unknown): unknown {
-  if (error instanceof ColonnadeError && !DAMAGE.has(error.code)) return error;
-  const isGone =
-    error instanceof ColonnadeError ? error.code === 'INPUT_GONE' : (error as NodeJS.ErrnoException).code === 'ENOENT';
-  if (isGone) return damaged(path, 'it is not there any more', error);
-  return damaged(path, `it cannot be read: ${error instanceof Error ? error.message : String(error)}`, error);
+  if (error instanceof ColonnadeError) {
+    if (error.code === 'INPUT_GONE') return damaged(path, 'it is not there any more', error);
+    return DAMAGE.has(error.code) ? damaged(path, `it cannot be read: ${error.message}`, error) : error;
+  }
+  const { code, message } = error as NodeJS.ErrnoException;
+  // Anything else is a fault of this program.
+  if (code === undefined) return error;
+  return damaged(path, code === 'ENOENT' ? 'it is not there any more' : `it cannot be read: ${message}`, error);
 }
 
 function damaged(path: string, what: string, cause?: unknown): ColonnadeError {

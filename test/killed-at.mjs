@@ -6,7 +6,7 @@
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 
-const CHANGING = ['rename', 'rm', 'link', 'mkdir', 'writeFile', 'copyFile', 'truncate', 'unlink'];
+const CHANGING = ['rename', 'rm', 'link', 'mkdir', 'writeFile', 'copyFile', 'truncate', 'unlink', 'rmdir'];
 /** Calls on an open file. */
 const WRITING = ['write', 'writev', 'writeFile', 'sync', 'datasync'];
 
@@ -40,7 +40,7 @@ export function atChange(n, when, act, { counts = () => true, writes = false } =
   for (const name of CHANGING) {
     const original = fs.promises[name];
     fs.promises[name] = (...args) =>
-      around(args[1] !== undefined && name === 'rename' ? args[1] : args[0], () => original(...args));
+      around(['rename', 'link'].includes(name) ? args[1] : args[0], () => original(...args));
   }
   /** Paths of the files that are open for writing, by descriptor. */
   const opened = new Map();
@@ -62,7 +62,7 @@ export function atChange(n, when, act, { counts = () => true, writes = false } =
     if (when === 'after') act();
     return result;
   };
-  const { openSync, closeSync, writeSync, renameSync } = fs;
+  const { openSync, closeSync, writeSync, renameSync, linkSync, rmSync } = fs;
   fs.openSync = (path, flags, ...rest) => {
     if (flags === 'r' || flags === undefined) return openSync(path, flags, ...rest);
     const descriptor = aroundSync(path, () => openSync(path, flags, ...rest));
@@ -78,5 +78,7 @@ export function atChange(n, when, act, { counts = () => true, writes = false } =
       ? aroundSync(opened.get(descriptor), () => writeSync(descriptor, ...rest))
       : writeSync(descriptor, ...rest);
   fs.renameSync = (from, to) => aroundSync(to, () => renameSync(from, to));
+  fs.linkSync = (from, to) => aroundSync(to, () => linkSync(from, to));
+  fs.rmSync = (path, ...rest) => aroundSync(path, () => rmSync(path, ...rest));
   syncBuiltinESMExports();
 }

@@ -32,10 +32,19 @@ function report(event: RunEvent, log: Logger, progress: Progress, endLevel: 'inf
       break;
     }
     case 'resumed': {
-      const { rows, shards } = event;
+      const { rows, shards, runId } = event;
       const what = `${counted(rows, 'row')} in ${counted(shards, 'shard')}`;
-      log.info({ rows, shards }, `resuming: ${what} were scored by an earlier, unfinished run`);
+      const by = runId === undefined ? 'an earlier, unfinished run' : `run ${runId}, which did not finish`;
+      log.info({ rows, shards, resumed_run_id: runId }, `resuming: ${what} were scored by ${by}`);
       progress.resume(rows);
+      break;
+    }
+    case 'startedOver': {
+      const { runId, shards, changed } = event;
+      log.info(
+        { resumed_run_id: runId, shards, changed },
+        `starting over: run ${runId} did not finish, and ${counted(shards, 'shard')} that it had scored cannot be used, as ${changed.join('; ')}`,
+      );
       break;
     }
     case 'progress':

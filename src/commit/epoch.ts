@@ -6,20 +6,15 @@
  * highest epoch is released, or when the process that holds it is gone. The highest epoch is never deleted, so a run
  * that was stopped for long and woken cannot take an old number. No clock decides anything.
  */
-import { link, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { ColonnadeError } from '../errors.js';
 import { systemError } from '../system-errors.js';
 import { makeFolder, writeWhole } from './durable.js';
+import { thisSystem, type Files, type ProcessId, type System } from './system.js';
 
 /** Who holds an epoch. */
-interface Owner {
+interface Owner extends ProcessId {
   readonly run: string;
-  readonly host: string;
-  readonly pid: number;
-  /** Start of the process in clock ticks since boot, where the system tells: tells a reused pid apart. */
-  readonly started: string | null;
   readonly released: boolean;
 }
 
@@ -31,78 +26,98 @@ export interface Epoch {
   release(): Promise<void>;
 }
 
+export interface EpochOptions {
+  /** The epoch gets a higher number: one that is in use though its file is gone, as after a power cut. */
+  readonly above?: number;
+  readonly system?: System;
+}
+
 /**
  * Takes the output of which `folder` holds the epochs.
  * @throws ColonnadeError `OUTPUT_CONFLICT` when another run holds it.
  */
-export async function takeEpoch(folder: string, output: string, run: string): Promise<Epoch> {
-  await makeFolder(folder);
-  const highest = await highestEpoch(folder);
-  if (highest > 0) {
-    const owner = await readOwner(folder, highest);
-    if (owner !== undefined && !owner.released && (await isAlive(owner))) throw conflict(output, owner);
-  }
-  const number = highest + 1;
-  const owner: Owner = {
-    run,
-    host: hostname(),
-    pid: process.pid,
-    started: (await statOf(process.pid))?.started ?? null,
-    released: false,
-  };
-  await claim(folder, number, owner, output);
+export async function takeEpoch(
+  folder: string,
+  output: string,
+  run: string,
+  { above = 0, system = thisSystem }: EpochOptions = {},
+): Promise<Epoch> {
+  const { files } = system;
+  await makeFolder(folder, { durable: true, files });
+  const highest = await refuseHeld(folder, output, system);
+  const number = Math.max(highest, above) + 1;
+  const { host, pid, started } = await system.self();
+  const owner: Owner = { run, host, pid, started, released: false };
+  await claim(folder, number, owner, output, files);
   // The number may have been taken, released and deleted since the folder was read; then a higher one is there.
-  const now = await highestEpoch(folder);
+  const now = await highestEpoch(folder, files);
   if (now !== number) {
-    await rm(join(folder, `${number}.json`), { force: true });
-    throw conflict(output, await readOwner(folder, now));
+    await files.rm(join(folder, `${number}.json`), { force: true });
+    throw conflict(output, await readOwner(folder, now, files));
   }
-  for (const name of await readdir(folder)) {
+  for (const name of await files.readdir(folder)) {
     const other = Number.parseInt(name, 10);
     // Drafts are of processes that were killed, or of runs that have lost the race for this number.
-    if (other < number || name.startsWith(DRAFT)) await rm(join(folder, name), { force: true });
+    if (other < number || name.startsWith(DRAFT)) await files.rm(join(folder, name), { force: true });
   }
   return {
     number,
     check: async () => {
-      const now = await highestEpoch(folder);
+      const now = await highestEpoch(folder, files);
       if (now === number) return;
-      const other = await readOwner(folder, now);
-      throw conflict(output, other);
+      throw conflict(output, await readOwner(folder, now, files));
     },
     // Looking and writing are two steps, and nobody comes between them: as long as this process is alive and has not
     // released the epoch, no other run takes a higher one. Where one did all the same (by a clean-up by hand, or from a
     // machine whose name was changed), the file that is written here has a lower number than its own, which counts for
     // nothing and is removed by the next.
     release: async () => {
-      if ((await highestEpoch(folder)) === number)
-        await writeWhole(join(folder, `${number}.json`), JSON.stringify({ ...owner, released: true }));
+      if ((await highestEpoch(folder, files)) === number) {
+        await writeWhole(join(folder, `${number}.json`), JSON.stringify({ ...owner, released: true }), {
+          sync: false,
+          files,
+        });
+      }
     },
   };
 }
 
+/**
+ * The highest epoch of an output, 0 where there is none yet.
+ * @throws ColonnadeError `OUTPUT_CONFLICT` when a run holds it that is or may be alive.
+ */
+export async function refuseHeld(folder: string, output: string, system: System = thisSystem): Promise<number> {
+  const highest = await highestEpoch(folder, system.files);
+  if (highest > 0) {
+    const owner = await readOwner(folder, highest, system.files);
+    if (owner !== undefined && !owner.released && (await system.isAlive(owner))) throw conflict(output, owner);
+  }
+  return highest;
+}
+
 const DRAFT = 'draft-';
 
-async function claim(folder: string, number: number, owner: Owner, output: string): Promise<void> {
+async function claim(folder: string, number: number, owner: Owner, output: string, files: Files): Promise<void> {
   const draft = join(folder, `${DRAFT}${owner.pid}-${owner.run}`);
   try {
-    await writeFile(draft, JSON.stringify(owner));
-    await link(draft, join(folder, `${number}.json`));
+    await files.writeFile(draft, JSON.stringify(owner));
+    await files.link(draft, join(folder, `${number}.json`));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EEXIST') throw conflict(output, await readOwner(folder, number));
+    if (code === 'EEXIST') throw conflict(output, await readOwner(folder, number, files));
     // The run that has taken the number, or a higher one, may have swept the draft away.
-    const now = code === 'ENOENT' ? await highestEpoch(folder).catch(() => 0) : 0;
-    if (now >= number) throw conflict(output, await readOwner(folder, now));
+    const now = code === 'ENOENT' ? await highestEpoch(folder, files).catch(() => 0) : 0;
+    if (now >= number) throw conflict(output, await readOwner(folder, now, files));
     throw systemError(error, 'commit', 'writing', folder);
   } finally {
-    await rm(draft, { force: true });
+    await files.rm(draft, { force: true });
   }
 }
 
 /** 0 where there is none. */
-async function highestEpoch(folder: string): Promise<number> {
-  const names = await readdir(folder).catch((error: unknown) => {
+async function highestEpoch(folder: string, files: Files): Promise<number> {
+  const names = await files.readdir(folder).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw systemError(error, 'commit', 'reading', folder);
   });
   const numbers = names.map((name) => /^(\d+)\.json$/.exec(name)?.[1]).filter((text) => text !== undefined);
@@ -114,11 +129,11 @@ async function highestEpoch(folder: string): Promise<number> {
  * damaged: it is made whole, but not synced, so that its machine went down, and its owner with it.
  * @throws ColonnadeError where the file cannot be read: its owner may well be alive.
  */
-async function readOwner(folder: string, number: number): Promise<Owner | undefined> {
+async function readOwner(folder: string, number: number, files: Files): Promise<Owner | undefined> {
   const path = join(folder, `${number}.json`);
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    text = await files.readFile(path, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw systemError(error, 'commit', 'reading', path);
@@ -126,32 +141,6 @@ async function readOwner(folder: string, number: number): Promise<Owner | undefi
   try {
     const owner = JSON.parse(text) as Owner | null;
     return typeof owner?.host === 'string' && typeof owner.pid === 'number' ? owner : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-async function isAlive(owner: Owner): Promise<boolean> {
-  // Of a process on another machine nothing is known: it counts as alive.
-  if (owner.host !== hostname()) return true;
-  try {
-    process.kill(owner.pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-  const now = await statOf(owner.pid);
-  // Killed, and not yet waited for by its parent: all its threads are gone, and it writes nothing any more.
-  if (now?.state === 'Z' && now.threads <= 1) return false;
-  return owner.started === null || now?.started === owner.started;
-}
-
-/** Fields 3, 20 and 22 of /proc/PID/stat (proc(5)); undefined where there is no /proc. */
-async function statOf(pid: number): Promise<{ state: string; threads: number; started: string } | undefined> {
-  try {
-    const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-    // The second field is a name, in which there may be anything.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return { state: fields[0]!, threads: Number(fields[17]), started: fields[19]! };
   } catch {
     return undefined;
   }

@@ -1,9 +1,9 @@
 /** The manifest: what a run read, wrote and counted. Written last; a run is done when it is there. */
-import { readFile } from 'node:fs/promises';
-import type { Fingerprint } from '../plan/facts.js';
+import type { ElementType, Fingerprint } from '../plan/facts.js';
 import type { Plan } from '../plan/plan.js';
-import { writeWhole } from './durable.js';
+import { writeWhole, type WriteOptions } from './durable.js';
 import type { Ledger } from './ledger.js';
+import { thisSystem, type Files } from './system.js';
 
 /** A file that a run wrote. */
 export interface WrittenFile {
@@ -21,7 +21,13 @@ export interface Manifest {
   readonly format: 1;
   readonly run_id: string;
   readonly plan_hash: string;
-  readonly pipeline: { readonly name: string; readonly file: string; readonly hash: string };
+  /** `vars`: variables that were given for it, without those of the environment. */
+  readonly pipeline: {
+    readonly name: string;
+    readonly file: string;
+    readonly hash: string;
+    readonly vars?: Readonly<Record<string, string>>;
+  };
   /** In the order of the pipeline; without a name where there is one. */
   readonly models: readonly {
     readonly name?: string;
@@ -33,6 +39,8 @@ export interface Manifest {
   readonly inputs: readonly { readonly path: string; readonly rows: number; readonly fingerprint: Fingerprint }[];
   readonly output: string;
   readonly outputs: readonly WrittenFile[];
+  /** The new columns. */
+  readonly columns: readonly { readonly name: string; readonly type: ElementType; readonly list: boolean }[];
   readonly quarantine: readonly WrittenFile[];
   readonly ledger: Ledger;
   readonly reasons: Readonly<Record<string, number>>;
@@ -45,8 +53,8 @@ export interface Manifest {
   readonly sink: Plan['sink'];
 }
 
-export async function writeManifest(path: string, manifest: Manifest): Promise<void> {
-  await writeWhole(path, `${JSON.stringify(manifest, null, 2)}\n`);
+export async function writeManifest(path: string, manifest: Manifest, options?: WriteOptions): Promise<void> {
+  await writeWhole(path, `${JSON.stringify(manifest, null, 2)}\n`, options);
 }
 
 /**
@@ -67,9 +75,12 @@ export function parseManifest(text: string): Manifest {
 }
 
 /** The manifest at `path`; undefined where there is none that can be read. */
-export async function readManifest(path: string): Promise<Manifest | undefined> {
+export async function readManifest(
+  path: string,
+  files: Pick<Files, 'readFile'> = thisSystem.files,
+): Promise<Manifest | undefined> {
   try {
-    return parseManifest(await readFile(path, 'utf8'));
+    return parseManifest(await files.readFile(path, 'utf8'));
   } catch {
     return undefined;
   }

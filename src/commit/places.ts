@@ -10,14 +10,22 @@ export interface Places {
   /** Tells that publishing has begun and how to finish it. */
   readonly journal: string;
   readonly epochs: string;
+  /** Records of the runs. */
+  readonly runs: string;
   readonly quarantine: string;
   readonly staging: StagingPlaces;
 }
 
-/** What one plan has under way; a later run of the same plan finds its scores here. */
+/**
+ * The folder of one run, under the number of its epoch: no other run writes into it. What a run changes outside of it, it
+ * changes by a rename from it or into it; so a run whose folder was taken away changes nothing any more.
+ */
 export interface StagingPlaces {
+  /** `<epoch>-<start of the plan's hash>`, below `staging`. */
   readonly root: string;
-  /** Scores and manifests of shards. */
+  /** Folders of runs that had the output before, taken away from them. */
+  readonly earlier: string;
+  /** Scores and manifests of shards. A later run of the same plan goes on from them. */
   readonly shards: string;
   /** Becomes the output. */
   readonly output: string;
@@ -27,31 +35,67 @@ export interface StagingPlaces {
   readonly work: string;
   /** DuckDB's spill files. */
   readonly spill: string;
-  /** An earlier output on its way out. */
+  /** An earlier output on its way out, with what belongs to it. */
   readonly previous: string;
   readonly previousQuarantine: string;
+  readonly previousManifest: string;
+  /** Becomes the journal. */
+  readonly journal: string;
+  /** A journal that is not needed any more. */
+  readonly pastJournal: string;
+  /** Becomes the manifest. */
+  readonly manifest: string;
 }
 
-/** @param output absolute path of the output folder. */
-export function placesOf(output: string, planHash: string): Places {
+/**
+ * @param output absolute path of the output folder.
+ * @param epoch of the run that `staging` is for; 0 for a folder that no run publishes from.
+ */
+export function placesOf(output: string, planHash: string, epoch = 0): Places {
   const state = `${output}.colonnade`;
-  const root = join(state, 'staging', planHash.slice(0, 16));
   return {
     output,
     state,
     manifest: join(state, 'manifest.json'),
     journal: join(state, 'publish.json'),
     epochs: join(state, 'epochs'),
+    runs: join(state, 'runs'),
     quarantine: join(state, 'quarantine'),
-    staging: {
-      root,
-      shards: join(root, 'shards'),
-      output: join(root, 'output'),
-      quarantine: join(root, 'quarantine'),
-      work: join(root, 'work'),
-      spill: join(root, 'spill'),
-      previous: join(root, 'previous'),
-      previousQuarantine: join(root, 'previous-quarantine'),
-    },
+    staging: stagingAt(join(state, 'staging', `${epoch}-${planHash.slice(0, 16)}`)),
   };
+}
+
+/** @param root wherever it is now. */
+export function stagingAt(root: string): StagingPlaces {
+  return {
+    root,
+    earlier: join(root, 'earlier'),
+    shards: join(root, 'shards'),
+    output: join(root, 'output'),
+    quarantine: join(root, 'quarantine'),
+    work: join(root, 'work'),
+    spill: join(root, 'spill'),
+    previous: join(root, 'previous'),
+    previousQuarantine: join(root, 'previous-quarantine'),
+    previousManifest: join(root, 'previous-manifest.json'),
+    journal: join(root, 'publish.json'),
+    pastJournal: join(root, 'published.json'),
+    manifest: join(root, 'manifest.json'),
+  };
+}
+
+/** The folder that the folders of all runs lie in. */
+export function stagingFolder({ state }: Pick<Places, 'state'>): string {
+  return join(state, 'staging');
+}
+
+/** Epoch of a folder of {@link stagingFolder} by its name; undefined for what is no run's. */
+export function epochOfStaging(name: string): number | undefined {
+  const number = /^(\d+)-[0-9a-f]+$/.exec(name)?.[1];
+  return number === undefined ? undefined : Number(number);
+}
+
+/** Whether a folder of a run, by its name, is of this plan. */
+export function isOfPlan(name: string, planHash: string): boolean {
+  return name.slice(name.indexOf('-') + 1) === planHash.slice(0, 16);
 }

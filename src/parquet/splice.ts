@@ -140,12 +140,14 @@ export class Splice {
    *
    * @param source the footer of the file of which the destination has the prefix
    * @param metadata key-value metadata to add; a key that is there already is replaced
+   * @param onWritten called when all bytes are there, before what is left of a large file is waited for
    * @throws ColonnadeError as {@link planSplice}; `LEDGER_UNBALANCED` where rows of scores and source differ; `DISK_FULL`,
    * `IO_FAILED`.
    */
   async finish(
     source: Footer,
     metadata: Readonly<Record<string, string>>,
+    onWritten?: () => void,
   ): Promise<{ readonly bytes: number; readonly rows: number }> {
     const { destination, prefixBytes, columns, copied } = this.#options;
     if (planSplice(source, columns).prefixBytes !== prefixBytes)
@@ -160,6 +162,7 @@ export class Splice {
     // Counted by reading what was written, not taken from what was meant to be.
     const { size, rows } = await readFooter(destination);
     await copied;
+    onWritten?.();
     if (size >= SYNCED_BYTES) await this.#appender.sync();
     return { bytes: size, rows };
   }

@@ -12,6 +12,8 @@ export interface Origin {
   /** Absolute path of the file. */
   readonly file: string;
   readonly text: string;
+  /** Values that were given for `vars`. */
+  readonly vars: Readonly<Record<string, string>>;
   readonly positions: Readonly<Record<string, Position>>;
   /**
    * Names of the models, `undefined` for the one under `model`, each with the names of its outputs, in the order of the
@@ -30,6 +32,7 @@ export function completePipeline(input: PipelineInput, origin: Origin): Pipeline
   return deepFreeze({
     ...content,
     file: origin.file,
+    ...(Object.keys(origin.vars).length === 0 ? {} : { vars: { ...origin.vars } }),
     source: { ...content.source, paths: content.source.paths.map((path) => resolve(folder, path)) },
     models: content.models.map((model) => ({ ...model, path: resolve(folder, model.path) })),
     sink: { ...content.sink, path: resolve(folder, content.sink.path) },

@@ -53,6 +53,7 @@ export function parsePipeline(text: string, file: string, options: LoadOptions):
   return completePipeline(checked.data, {
     file: resolve(file),
     text: unmarked,
+    vars: options.vars ?? {},
     positions: positionsOf(tree, problems.lines),
     models: modelsIn(tree),
   });

@@ -84,6 +84,8 @@ export interface PipelineModel {
 export interface Pipeline {
   /** The absolute path of the pipeline file. */
   readonly file: string;
+  /** Values that were given in place of those under `vars`, as by `--var`. What the environment says is not kept. */
+  readonly vars?: Readonly<Record<string, string>>;
   readonly version: 1;
   readonly name: string;
   readonly source: {

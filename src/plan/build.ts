@@ -110,7 +110,11 @@ export function buildPlan(pipeline: Pipeline, facts: PlanFacts): Plan {
   return freeze({
     format: 1,
     name: pipeline.name,
-    pipeline: { file: pipeline.file, hash: pipeline.hash },
+    pipeline: {
+      file: pipeline.file,
+      hash: pipeline.hash,
+      ...(pipeline.vars === undefined ? {} : { vars: pipeline.vars }),
+    },
     files: files.map((file, index): PlannedFile => {
       const { path, relativePath, fingerprint, rowGroups: groups, hive } = file;
       return { index, path, relativePath, fingerprint, rows: file.rows, rowGroups: groups, hive };

@@ -111,8 +111,12 @@ export interface PlannedModel {
 export interface Plan {
   readonly format: 1;
   readonly name: string;
-  /** Absolute path of the pipeline file, and the hash of what it says. */
-  readonly pipeline: { readonly file: string; readonly hash: string };
+  /** Absolute path of the pipeline file, the hash of what it says, and the variables that were given for it. */
+  readonly pipeline: {
+    readonly file: string;
+    readonly hash: string;
+    readonly vars?: Readonly<Record<string, string>>;
+  };
   readonly files: readonly PlannedFile[];
   readonly shards: readonly Shard[];
   /** Columns of the source that are read for scoring. */

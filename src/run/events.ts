@@ -46,7 +46,20 @@ export type RunEvent =
       readonly workers: number;
     }
   /** Scores of an earlier, unfinished run of the same plan are used. */
-  | { readonly type: 'resumed'; readonly rows: number; readonly shards: number }
+  | {
+      readonly type: 'resumed';
+      readonly rows: number;
+      readonly shards: number;
+      /** The run that had left them, where that is known. */
+      readonly runId?: string;
+    }
+  /** Scores of an earlier, unfinished run are of no use: what `changed` says in words has changed since. */
+  | {
+      readonly type: 'startedOver';
+      readonly runId: string;
+      readonly shards: number;
+      readonly changed: readonly string[];
+    }
   /** `rowsDone` never falls, but for a shard that is tried again. */
   | {
       readonly type: 'progress';

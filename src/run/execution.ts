@@ -1,11 +1,11 @@
 /**
  * Drives a plan from its first shard to the published output. The order of things, and what each guarantees:
  *
- * 1. the output may be written at all (`checkOutput`), nobody else is writing it (`takeEpoch`), and what a run that
+ * 1. the output may be written at all (`checkOutput`), nobody else is writing it (`takeOutput`), and what a run that
  *    died while publishing has begun is finished (`recover`);
  * 2. shards are scored into staging; those that an unfinished run of the same plan has left are used;
  * 3. files whose shards are done go to the sink, which joins scores and source in staging;
- * 4. the checks: not too many invalid rows, inputs unchanged, ledger balanced;
+ * 4. the checks: not too many invalid rows, inputs unchanged, ledger balanced, what was written read back;
  * 5. `publish` makes all of it visible at once.
  *
  * Until step 5 nothing outside `<output>.colonnade/` is touched.
@@ -16,13 +16,16 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { makeFolder } from '../commit/durable.js';
-import { takeEpoch, type Epoch } from '../commit/epoch.js';
+import { refuseHeld } from '../commit/epoch.js';
 import { balance, type LedgerEntry } from '../commit/ledger.js';
 import type { Manifest } from '../commit/manifest.js';
 import { placesOf, type Places } from '../commit/places.js';
 import { checkOutput } from '../commit/preflight.js';
-import { isPublishing, publish, recover, sweepState } from '../commit/publish.js';
+import { isPublishing, publish, recover } from '../commit/publish.js';
+import { sweepRecords, writeRecord, type RunRecord } from '../commit/records.js';
 import { syncTree, writeSuccess } from '../commit/stage.js';
+import { thisSystem } from '../commit/system.js';
+import { goOnFromEarlier, leave, takeOutput, type Holding } from '../commit/takeover.js';
 import { ColonnadeError, EXIT } from '../errors.js';
 import { checkUnchanged } from '../parquet/unchanged.js';
 import type { Plan, Shard } from '../plan/plan.js';
@@ -32,13 +35,16 @@ import { writeQuarantine } from '../sink/quarantine.js';
 import { openDatabase, type Database } from '../source/database.js';
 import type { RunEvent, RunOptions, RunSummary } from './events.js';
 import { planHash } from './plan-hash.js';
-import { clearStaging, finishedShards, hasFinishedShards } from './resume.js';
+import { finishedShards, hasFinishedShards, sweepShards } from './resume.js';
+import { doneRecord, failedRecord, recordRecovered } from './run-record.js';
 import { scoreIntoSink } from './score-into-sink.js';
 import { scoresOf } from './shard-files.js';
 import type { ShardResult } from './shard-attempt.js';
 import type { ShardWorker } from './shard-worker.js';
+import { changesSince, describePlan, leftovers, writeStagedPlan } from './staged-plan.js';
 import { addUp, round, sum, summaryOf } from './summary.js';
 import { versions } from './versions.js';
+import { WrittenCheck } from './written-check.js';
 import { chooseWorkers, openWorker, type WorkerChoice } from './workers.js';
 
 /**
@@ -56,7 +62,8 @@ export class Execution {
   readonly #clock = performance.now();
   readonly #timings: Record<string, number> = {};
   readonly #hash: string;
-  readonly #places: Places;
+  /** With the folder of this run once the output is taken. */
+  #places: Places;
   /** By file. */
   readonly #shards: ReadonlyMap<number, readonly Shard[]>;
   /** Known once the run has begun. */
@@ -70,6 +77,8 @@ export class Execution {
   readonly #id: string;
   readonly #options: RunOptions;
   readonly #emit: (event: RunEvent) => void;
+  /** What it has gone on from. */
+  #resumed: RunRecord['resumed'];
   /** Ends what is under way when a part of the run has failed. */
   readonly #failed = new AbortController();
   /** Aborted when the run has failed or is to stop, with what it is rejected with. */
@@ -101,45 +110,68 @@ export class Execution {
     const plan = this.#plan;
     const places = this.#places;
     this.#stopIfAborted();
+    await refuseHeld(places.epochs, places.output);
     // What a run left half-published is finished first: until then nothing true can be said of the output.
     if (!(await isPublishing(places))) await checkOutput(plan, places);
-    const epoch = await takeEpoch(places.epochs, places.output, this.#id);
+    const holding = await takeOutput(places.output, this.#hash, this.#id);
+    this.#places = holding.places;
+    await this.#writeRecord({ state: 'running' });
     try {
-      await sweepState(places);
-      const recovered = await recover(places);
+      await sweepRecords(places);
+      const recovered = await recover(holding);
       if (recovered !== undefined) {
+        await recordRecovered(places, recovered, this.#id);
         this.#emit({
           type: 'warning',
           message: `run ${recovered.run_id} had died while publishing ${places.output}; it was finished`,
         });
         // The same plan has the same output: there is nothing left to do.
         if (recovered.plan_hash === this.#hash && this.#options.fresh !== true) {
+          await goOnFromEarlier(holding.places, this.#hash, { fresh: true });
+          this.#resumed = { rows: recovered.ledger.rows, run_id: recovered.run_id };
+          await this.#writeRecord(doneRecord(recovered));
           const summary = this.#summary(recovered, recovered.ledger.rows);
           this.#emit({ type: 'finished', summary });
           return summary;
         }
-        await checkOutput(plan, places);
       }
-      return await this.#run(epoch);
+      // Another run may have come and gone since it was looked at.
+      await checkOutput(plan, holding.places);
+      return await this.#run(holding);
     } catch (error) {
-      // What goes wrong in clearing up must not hide what went wrong.
-      await this.#afterFailure(error).catch(() => undefined);
+      await this.#writeRecord(failedRecord(error, this.#options.signal));
       throw error;
     } finally {
       for (const model of this.#choice.models ?? []) await model.release().catch(() => undefined);
       await this.#database?.then((database) => database.close()).catch(() => undefined);
-      await epoch.release().catch(() => undefined);
+      await leave(holding);
     }
   }
 
-  async #run(epoch: Epoch): Promise<RunSummary> {
+  async #run(holding: Holding): Promise<RunSummary> {
+    try {
+      return await this.#scoreAndPublish(holding);
+    } catch (error) {
+      // What goes wrong in clearing up must not hide what went wrong.
+      await this.#afterFailure(error).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async #scoreAndPublish(holding: Holding): Promise<RunSummary> {
     const plan = this.#plan;
     const { staging } = this.#places;
-    await clearStaging(this.#places, this.#options.fresh === true);
+    const left = await leftovers(this.#places, this.#hash);
+    await goOnFromEarlier(this.#places, this.#hash, { fresh: this.#options.fresh === true });
     for (const folder of [staging.shards, staging.output, staging.work, staging.spill]) await makeFolder(folder);
+    const staged = describePlan(plan, this.#hash, this.#id);
+    await writeStagedPlan(staging.root, staged);
     this.#choice = await chooseWorkers(plan, this.#options.workers);
     const results = await finishedShards(plan, this.#hash, staging.shards, this.#signal);
+    await sweepShards(staging.shards, results);
     const resumedRows = sum([...results.values()], ({ counts }) => counts.rows);
+    const from = left.find(({ isSame }) => isSame)?.plan.run_id;
+    if (results.size > 0) this.#resumed = { rows: resumedRows, ...(from === undefined ? {} : { run_id: from }) };
     this.#emit({
       type: 'started',
       runId: this.#id,
@@ -148,12 +180,22 @@ export class Execution {
       workers: this.#choice.workers,
     });
     for (const message of plan.warnings) this.#emit({ type: 'warning', message });
-    if (results.size > 0) this.#emit({ type: 'resumed', rows: resumedRows, shards: results.size });
+    if (results.size > 0)
+      this.#emit({
+        type: 'resumed',
+        rows: resumedRows,
+        shards: results.size,
+        ...(from === undefined ? {} : { runId: from }),
+      });
+    for (const { plan: before, isSame, shards } of left)
+      if (!isSame && shards > 0 && this.#options.fresh !== true)
+        this.#emit({ type: 'startedOver', runId: before.run_id, shards, changed: changesSince(before, staged) });
 
-    const manifest = await this.#stage(results, epoch);
+    const manifest = await this.#stage(results);
     // From here on the run is done, by itself or by the next one: it cannot be stopped any more.
-    await publish(this.#places, manifest);
+    await publish(holding, manifest);
     this.#lap('publish');
+    await this.#writeRecord(doneRecord(manifest));
     const summary = this.#summary(manifest, resumedRows);
     this.#emit({ type: 'finished', summary });
     return summary;
@@ -164,15 +206,25 @@ export class Execution {
    * @param results of the shards that are done already, by shard.
    * @returns the manifest of what is staged.
    */
-  async #stage(results: Map<number, ShardResult>, epoch: Epoch): Promise<Manifest> {
+  async #stage(results: Map<number, ShardResult>): Promise<Manifest> {
     const plan = this.#plan;
     const { staging } = this.#places;
+    const check = new WrittenCheck({
+      plan,
+      staging,
+      shardsOf: (file) => this.#shardsOf(file),
+      scoresOf: (file) => scoresOf(this.#shardsOf(file), staging.shards, results),
+      countsOf: (file) => this.#countsOf(results, file),
+      database: () => (this.#database ??= this.#openDatabase()),
+      signal: this.#signal,
+    });
     const sink = openSink({
       plan,
       output: staging.output,
       work: staging.work,
       metadata: this.#metadata(),
       signal: this.#signal,
+      onWritten: (file) => check.written(file),
       writers: Math.min(availableParallelism(), MOST_WRITERS),
       database: () => (this.#database ??= this.#openDatabase()),
     });
@@ -196,7 +248,7 @@ export class Execution {
       const outputs = await sink.finish();
       const quarantine = await writeQuarantine(plan, {
         folder: staging.quarantine,
-        scoresOf: (file) => scoresOf(this.#shardsOf(file), staging.shards),
+        scoresOf: (file) => scoresOf(this.#shardsOf(file), staging.shards, results),
         quarantinedOf: (file) => sum(this.#countsOf(results, file), ({ quarantined }) => quarantined),
         signal: this.#signal,
         database: () => (this.#database ??= this.#openDatabase()),
@@ -227,17 +279,22 @@ export class Execution {
 
       this.#emit({ type: 'phase', phase: 'publishing' });
       await writeSuccess(staging.output);
+      // Before the sync is waited for: the one needs the processor, the other the disk.
+      const checking = check.finish(outputs, quarantine, ledger);
+      checking.catch(() => undefined);
       await syncTree(staging.output);
       if (quarantine.length > 0) await syncTree(staging.quarantine);
+      await checking;
+      // Again: to sync takes a while.
+      await this.#checkInputs();
       await checkOutput(plan, this.#places);
-      await epoch.check();
       this.#stopIfAborted();
       const all = [...results.values()];
       return {
         format: 1,
         run_id: this.#id,
         plan_hash: this.#hash,
-        pipeline: { name: plan.name, file: plan.pipeline.file, hash: plan.pipeline.hash },
+        pipeline: { name: plan.name, ...plan.pipeline },
         models: plan.models.map(({ name, path, hash, engine, batchSize }) => ({
           ...(name === undefined ? {} : { name }),
           path,
@@ -250,6 +307,7 @@ export class Execution {
         outputs: outputs.map(({ sharedBytes, ...file }) =>
           sharedBytes === undefined ? file : { ...file, shared_bytes: sharedBytes },
         ),
+        columns: plan.outputs.map(({ name, type, list }) => ({ name, type, list })),
         quarantine,
         ledger,
         reasons: addUp(all.map(({ counts }) => counts.reasons)),
@@ -262,6 +320,7 @@ export class Execution {
       };
     } catch (error) {
       await sink.abort().catch(() => undefined);
+      await check.close();
       // What was stopped may say so in its own words.
       this.#stopIfAborted();
       throw error;
@@ -331,18 +390,37 @@ export class Execution {
     };
   }
 
-  /** Scores that a later run can go on from stay; after a failed check or a misfit nothing is worth keeping. */
+  /**
+   * Scores that a later run can go on from stay; after a failed check or a misfit nothing is worth keeping. All of it is in
+   * the run's own folder, which is not there any more where another run has taken the output over.
+   */
   async #afterFailure(error: unknown): Promise<void> {
     const { staging } = this.#places;
-    // A publication that has begun is finished by the next run from what is staged; and what another run has taken over
-    // is no longer this one's to clear.
+    // A publication that has begun is finished by the next run from what is staged.
     if (await isPublishing(this.#places)) return;
-    if (error instanceof ColonnadeError && error.code === 'OUTPUT_CONFLICT') return;
     const final: readonly number[] = [EXIT.checkFailed, EXIT.usage, EXIT.tryLater, EXIT.mismatch];
     const resumable = !(error instanceof ColonnadeError) || !final.includes(error.exitCode);
     const keep = resumable && (await hasFinishedShards(this.#plan, this.#hash, staging.shards));
     const leftovers = keep ? [staging.output, staging.quarantine, staging.work, staging.spill] : [staging.root];
     for (const path of leftovers) await rm(path, { recursive: true, force: true });
+  }
+
+  /** Says beside the output what is known of this run. Of one that failed it must outlive a power cut. */
+  async #writeRecord(end: Pick<RunRecord, 'state' | 'ledger' | 'error'>): Promise<void> {
+    const { name, pipeline } = this.#plan;
+    const record: RunRecord = {
+      format: 1,
+      run_id: this.#id,
+      plan_hash: this.#hash,
+      pipeline: { name, file: pipeline.file },
+      process: await thisSystem.self(),
+      started_at: this.#startedAt.toISOString(),
+      rows: this.#plan.expected.rows,
+      ...end,
+      ...(end.state === 'running' ? {} : { finished_at: new Date().toISOString() }),
+      ...(this.#resumed === undefined ? {} : { resumed: this.#resumed }),
+    };
+    await writeRecord(this.#places, record, { sync: end.state === 'failed' || end.state === 'interrupted' });
   }
 
   #stopIfAborted(): void {

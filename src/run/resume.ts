@@ -1,11 +1,10 @@
-/** Finds the scores that an unfinished run of the same plan has left, and clears the rest of staging. */
+/** Finds the scores that an unfinished run of the same plan has left, and removes what is not whole of them. */
 import { readdir, readFile, rm, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import type { Places } from '../commit/places.js';
+import { basename, join } from 'node:path';
 import { hashFile } from '../file-hash.js';
 import type { Plan } from '../plan/plan.js';
 import { systemError } from '../system-errors.js';
-import { shardFiles } from './shard-files.js';
+import { scoresPath, shardManifest } from './shard-files.js';
 import type { ShardResult } from './shard-attempt.js';
 
 /** Shards that are looked at side by side: of small files there may be thousands. */
@@ -45,17 +44,17 @@ export async function finishedShard(
 ): Promise<ShardResult | undefined> {
   const result = await shardOfSize(plan, hash, folder, index);
   // Gone meanwhile, or it cannot be read: the shard is scored again.
-  const found = result && (await hashFile(shardFiles(folder, index).scores).catch(() => undefined));
+  const found = result && (await hashFile(scoresPath(folder, result)).catch(() => undefined));
   return found === result?.scores.sha256 ? result : undefined;
 }
 
 /** A shard of this plan whose scores have the size that its manifest tells. */
 async function shardOfSize(plan: Plan, hash: string, folder: string, index: number): Promise<ShardResult | undefined> {
-  const { scores, manifest } = shardFiles(folder, index);
   try {
-    const result = JSON.parse(await readFile(manifest, 'utf8')) as ShardResult;
+    const result = JSON.parse(await readFile(shardManifest(folder, index), 'utf8')) as ShardResult;
     if (result.planHash !== hash || result.shard !== index || result.counts.rows !== plan.shards[index]!.rows) return;
-    if ((await stat(scores)).size === result.scores.bytes) return result;
+    if (basename(result.scores.file) !== result.scores.file) return;
+    if ((await stat(scoresPath(folder, result))).size === result.scores.bytes) return result;
   } catch {
     // Not there, or cut off while it was written: the shard is scored again.
   }
@@ -63,33 +62,20 @@ async function shardOfSize(plan: Plan, hash: string, folder: string, index: numb
 }
 
 /**
- * Removes what earlier runs have left in staging: all of other plans, and of this one all but its scores (those too
- * with `fresh`). Only the holder of the epoch calls this, so nobody else is at work there.
+ * Removes what is not of a shard that is done: drafts and scores of attempts that were killed, of which large ones would add
+ * up until a run is done, and manifests of scores that are damaged, whose names would be taken. Called before the first
+ * attempt.
  */
-export async function clearStaging(places: Places, fresh: boolean): Promise<void> {
-  const { staging } = places;
+export async function sweepShards(folder: string, results: ReadonlyMap<number, ShardResult>): Promise<void> {
+  const kept = new Set(
+    [...results.values()].flatMap((result) => [shardManifest(folder, result.shard), scoresPath(folder, result)]),
+  );
   try {
-    const parent = dirname(staging.root);
-    for (const name of await entries(parent)) {
-      const root = join(parent, name);
-      if (root !== staging.root || fresh) await rm(root, { recursive: true, force: true });
+    for (const name of await readdir(folder)) {
+      const path = join(folder, name);
+      if (!kept.has(path)) await rm(path, { recursive: true, force: true });
     }
-    for (const name of await entries(staging.root)) {
-      const path = join(staging.root, name);
-      if (path !== staging.shards) await rm(path, { recursive: true, force: true });
-    }
-    // Drafts of processes that were killed: large ones would add up until a run is done.
-    for (const name of await entries(staging.shards))
-      if (name.endsWith('.tmp')) await rm(join(staging.shards, name), { force: true });
   } catch (error) {
-    throw systemError(error, 'commit', 'clearing', dirname(staging.root));
-  }
-}
-
-async function entries(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch {
-    return [];
+    throw systemError(error, 'commit', 'clearing', folder);
   }
 }

@@ -7,7 +7,7 @@ import { InvalidRows } from './invalid-rows.js';
 import { Meter } from './meter.js';
 import { scoreShards } from './pool.js';
 import { finishedShard } from './resume.js';
-import { scoresOf, shardFiles } from './shard-files.js';
+import { scoresOf, scoresPath } from './shard-files.js';
 import type { ShardResult } from './shard-attempt.js';
 import type { ShardWorker } from './shard-worker.js';
 import { sum } from './summary.js';
@@ -65,11 +65,12 @@ export async function scoreIntoSink(context: ScoringContext): Promise<Map<number
       shard = shards[given[index]!]
     ) {
       const scored = shard;
-      inTurn(() => sink.addShard?.(file, scored, shardFiles(folder, scored.index).scores));
+      const scores = scoresPath(folder, results.get(scored.index)!);
+      inTurn(() => sink.addShard?.(file, scored, scores));
       given[index]! += 1;
       if (given[index] === shards.length)
         inTurn(async () => {
-          written.set(index, await sink.addFile(file, scoresOf(shards, folder)));
+          written.set(index, await sink.addFile(file, scoresOf(shards, folder, results)));
         });
     }
   };

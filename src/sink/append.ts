@@ -73,7 +73,9 @@ export class AppendSink implements Sink {
     const { copy } = await this.#prepare(file);
     const splice = await this.#spliceOf(file);
     // Read only now: the footers of large files would take more memory than all the rest.
-    const { rows } = await splice.finish(readSameFooter(file), this.#context.metadata);
+    const { rows } = await splice.finish(readSameFooter(file), this.#context.metadata, () =>
+      this.#context.onWritten?.(file),
+    );
     this.#splices.delete(file.index);
     await splice.close();
     const digest = await copy.digest();
@@ -126,6 +128,7 @@ export class AppendSink implements Sink {
       .then(({ bytes, sha256 }) => {
         if (bytes !== size) throw wrongSize(destination, bytes, size);
         this.#staged.set(file.index, { path: file.relativePath, rows, bytes, sha256 });
+        this.#context.onWritten?.(file);
       })
       .catch((error: unknown) => {
         if (!this.#aborted) this.#onFailure(error);

@@ -23,6 +23,11 @@ export interface SinkContext {
   readonly work: string;
   /** `colonnade.*` metadata of written files. */
   readonly metadata: Readonly<Record<string, string>>;
+  /**
+   * Called when all bytes of a file are in their place, whether or not they are on the disk, where a file of the output is
+   * made of one of the source: what is to be checked of it need not wait for the disk, or for the others.
+   */
+  readonly onWritten?: (file: PlannedFile) => void;
   /** Aborted when the run ends before its output is complete. What is under way ends soon then; what it throws is not told. */
   readonly signal: AbortSignal;
   /** Statements that it is worth to run beside each other; 1 at least. */

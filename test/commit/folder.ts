@@ -44,6 +44,7 @@ export function manifestOf(
     inputs: [],
     output,
     outputs: [{ path: 'a.parquet', rows: 1, bytes: 3, sha256: 'x' }],
+    columns: [{ name: 'score', type: 'float32', list: false }],
     quarantine: quarantine ? [{ path: 'q.parquet', rows: 1, bytes: 3, sha256: 'x' }] : [],
     ledger: { files: [], rows: 1, scored: 1, quarantined: 0, nulled: 0, filtered: 0, written: 1, quarantineWritten: 0 },
     reasons: {},

@@ -7,4 +7,4 @@ const [taskFile, n, when] = process.argv.slice(2);
 const { publishModule, places, manifest } = JSON.parse(readFileSync(taskFile, 'utf8'));
 const { publish } = await import(pathToFileURL(publishModule).href);
 killAt(Number(n), when);
-await publish(places, manifest);
+await publish({ places, epoch: { number: 1, check: () => Promise.resolve() } }, manifest);

@@ -1,19 +1,20 @@
 import { rm, stat, symlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { placesOf, type Places } from '../../src/commit/places.js';
 import { isPublishing, publish, recover } from '../../src/commit/publish.js';
+import { leave, takeOutput, type Holding } from '../../src/commit/takeover.js';
 import { readManifest, type Manifest } from '../../src/commit/manifest.js';
 import { built, runNode } from '../built.js';
-import { exists, rejection } from '../run/workbench.js';
+import { rejection } from '../run/workbench.js';
 import { manifestOf, readTree, testFolder, writeTree } from './folder.js';
 
 const publisher = fileURLToPath(new URL('killed-publisher.mjs', import.meta.url));
 const folder = await testFolder();
 const output = join(folder, 'results', 'out');
 const OLD = { 'a.parquet': 'old a', 'gone/b.parquet': 'old b', _SUCCESS: '' };
-const NEW = { 'a.parquet': 'new a', 'region=n/c.parquet': 'new c', _SUCCESS: '' };
+const NEW = { 'a.parquet': 'new', 'region=n/c.parquet': 'new c', _SUCCESS: '' };
 const OLD_QUARANTINE = { 'a.parquet': 'old quarantine' };
 const NEW_QUARANTINE = { 'c.parquet': 'new quarantine' };
 
@@ -21,12 +22,36 @@ let places: Places;
 
 beforeEach(async () => {
   await rm(folder, { recursive: true, force: true });
-  places = placesOf(output, 'a'.repeat(64));
+  places = placesOf(output, 'a'.repeat(64), 1);
 });
+
+/** The run whose folder is `places.staging`. */
+const holding = (): Holding => ({
+  places,
+  epoch: { number: 1, check: () => Promise.resolve(), release: () => Promise.resolve() },
+});
+
+/** What the next run does with what is there. */
+async function recoverNext(at = output, planHash = 'a'.repeat(64)): Promise<Manifest | undefined> {
+  const next = await takeOutput(at, planHash, 'next');
+  try {
+    return await recover(next);
+  } finally {
+    await rm(next.places.staging.earlier, { recursive: true, force: true });
+    await leave(next);
+  }
+}
+
+/** The journal of the run whose folder is `places.staging`. */
+const journalOf = (manifest: Manifest): string =>
+  JSON.stringify({ format: 1, staging: basename(places.staging.root), manifest });
 
 /** Lays out an earlier output, where wished, and a staged one. */
 async function stage({ earlier = false, earlierQuarantine = false, quarantine = false }): Promise<Manifest> {
-  if (earlier) await writeTree(output, OLD);
+  if (earlier) {
+    await writeTree(output, OLD);
+    await writeTree(places.state, { 'manifest.json': JSON.stringify(manifestOf(output, 'old')) });
+  }
   if (earlierQuarantine) await writeTree(places.quarantine, OLD_QUARANTINE);
   await writeTree(places.staging.output, NEW);
   await writeTree(places.staging.shards, { '000000.parquet': 'scores' });
@@ -39,7 +64,7 @@ async function expectPublished(manifest: Manifest, quarantine: boolean): Promise
   expect(await readTree(places.quarantine)).toEqual(quarantine ? NEW_QUARANTINE : {});
   expect(await readManifest(places.manifest)).toEqual(manifest);
   expect(await isPublishing(places)).toBe(false);
-  expect(await exists(join(places.state, 'staging'))).toBe(false);
+  expect(await readTree(join(places.state, 'staging'))).toEqual({});
 }
 
 const CASES = [
@@ -58,9 +83,9 @@ describe('publishing', () => {
   for (const flags of CASES) {
     it(`shows the output whole, with quarantine and manifest, and leaves no staging (${inWords(flags)})`, async () => {
       const manifest = await stage(flags);
-      await publish(places, manifest);
+      await publish(holding(), manifest);
       await expectPublished(manifest, flags.quarantine);
-      expect(await recover(places)).toBeUndefined();
+      expect(await recoverNext()).toBeUndefined();
     });
 
     it(`is finished by the next run, wherever it was killed, and never half-visible (${inWords(flags)})`, async () => {
@@ -82,11 +107,9 @@ describe('publishing', () => {
           if (Object.keys(seen).length === 0) expect(flags.earlier ? await isPublishing(places) : true).toBe(true);
           else expect([OLD, NEW]).toContainEqual(seen);
           const begun = await isPublishing(places);
-          const recovered = await recover(places);
+          const recovered = await recoverNext();
           if (begun) expect(recovered).toEqual(manifest);
-          if (begun || (await exists(places.manifest))) {
-            await rm(places.staging.root, { recursive: true, force: true });
-            await rm(join(places.state, 'staging'), { recursive: true, force: true });
+          if (begun || (await readManifest(places.manifest))?.run_id === 'new') {
             await expectPublished(manifest, flags.quarantine);
           } else {
             expect(await readTree(output)).toEqual(flags.earlier ? OLD : {});
@@ -106,31 +129,30 @@ describe('publishing', () => {
     });
     // The second and later processes find what the earlier ones have left: publish is recover, but for the journal.
     for (let n = 3; n < 9; n += 1) await runNode(publisher, [task, String(n), 'after']);
-    await recover(places);
+    await recoverNext();
     await expectPublished(manifest, true);
   });
 
   it('is finished from the staging of the plan that began it, not of the one that comes next', async () => {
     const manifest = await stage({ earlier: true });
-    await writeTree(places.state, { 'publish.json': JSON.stringify(manifest) });
-    const next = placesOf(output, 'b'.repeat(64));
-    expect((await recover(next))?.run_id).toBe('new');
+    await writeTree(places.state, { 'publish.json': journalOf(manifest) });
+    expect((await recoverNext(output, 'b'.repeat(64)))?.run_id).toBe('new');
     await expectPublished(manifest, false);
   });
 
   it('is finished where the folder was moved meanwhile', async () => {
     const manifest = await stage({});
-    const moved = placesOf(join(folder, 'elsewhere', 'out'), manifest.plan_hash);
+    const moved = placesOf(join(folder, 'elsewhere', 'out'), manifest.plan_hash, 1);
     await writeTree(moved.staging.output, NEW);
-    await writeTree(moved.state, { 'publish.json': JSON.stringify(manifest) });
-    await recover(moved);
+    await writeTree(moved.state, { 'publish.json': journalOf(manifest) });
+    await recoverNext(moved.output);
     expect(await readTree(moved.output)).toEqual(NEW);
   });
 
   it('takes all back where the output cannot get its name, and the earlier one stays', async () => {
     const manifest = { ...(await stage({})), sink: { ...manifestOf(output, 'new').sink, exists: 'fail' as const } };
     await writeTree(output, { 'theirs.txt': 'came meanwhile' });
-    const error = await rejection(publish(places, manifest));
+    const error = await rejection(publish(holding(), manifest));
     expect(error.code).toBe('OUTPUT_EXISTS');
     expect(await readTree(output)).toEqual({ 'theirs.txt': 'came meanwhile' });
     expect(await isPublishing(places)).toBe(false);
@@ -140,19 +162,19 @@ describe('publishing', () => {
 
   it('keeps its journal where it fails once the output is visible, so that the next run completes it', async () => {
     const manifest = await stage({ quarantine: true });
-    // A folder in the place of the manifest makes its rename fail.
-    await writeTree(places.manifest, { 'in-the-way': '' });
-    await rejection(publish(places, manifest));
+    // A folder in the place of its draft.
+    await writeTree(places.staging.manifest, { 'in-the-way': '' });
+    await rejection(publish(holding(), manifest));
     expect(await readTree(output)).toEqual(NEW);
     expect(await isPublishing(places)).toBe(true);
-    await rm(places.manifest, { recursive: true });
-    expect(await recover(places)).toEqual(manifest);
+    await rm(places.staging.manifest, { recursive: true });
+    expect(await recoverNext()).toEqual(manifest);
     await expectPublished(manifest, true);
   });
 
   it('is not called finished where neither the output nor what was staged for it is there', async () => {
-    await writeTree(places.state, { 'publish.json': JSON.stringify(manifestOf(output, 'lost')) });
-    const error = await rejection(recover(places));
+    await writeTree(places.state, { 'publish.json': journalOf(manifestOf(output, 'lost')) });
+    const error = await rejection(recoverNext());
     expect(error.code).toBe('IO_FAILED');
     expect(error.message).toContain('run lost');
     expect(error.hint).toContain(places.journal);
@@ -165,11 +187,12 @@ describe('publishing', () => {
       '{}',
       '[]',
       '{"format":1',
-      JSON.stringify({ ...manifestOf(output, 'x'), sink: null }),
+      journalOf({ ...manifestOf(output, 'x'), sink: null as unknown as Manifest['sink'] }),
+      JSON.stringify(manifestOf(output, 'x')),
     ]) {
       await stage({ earlier: true });
       await writeTree(places.state, { 'publish.json': text });
-      const error = await rejection(recover(places));
+      const error = await rejection(recoverNext());
       expect(error.code).toBe('IO_FAILED');
       expect(error.message).toContain(places.journal);
       expect(await readTree(output)).toEqual(OLD);
@@ -181,16 +204,16 @@ describe('publishing', () => {
     // A link that leads to itself: to look behind it fails, and says nothing of what is there.
     await rm(places.staging.output, { recursive: true });
     await symlink(places.staging.output, places.staging.output);
-    await writeTree(places.state, { 'publish.json': JSON.stringify(manifest) });
-    expect((await rejection(recover(places))).code).toBe('IO_FAILED');
+    await writeTree(places.state, { 'publish.json': journalOf(manifest) });
+    expect((await rejection(recoverNext())).code).toBe('IO_FAILED');
     expect(await isPublishing(places)).toBe(true);
-    expect(await readManifest(places.manifest)).toBeUndefined();
+    expect((await readManifest(places.manifest))?.run_id).toBe('old');
     expect(await readTree(output)).toEqual(OLD);
   });
 
   it('makes the folder above the output', async () => {
     const manifest = await stage({});
-    await publish(places, manifest);
+    await publish(holding(), manifest);
     expect((await stat(output)).isDirectory()).toBe(true);
   });
 });

@@ -58,11 +58,11 @@ describe('a file that cannot be copied ahead of its scores', () => {
 
   it('ends it where the destination cannot be written', async () => {
     const plan = await bench.plan(parts);
-    const { staging } = placesOf(plan.sink.path, planHash(plan));
+    const { staging } = placesOf(plan.sink.path, planHash(plan), 1);
     const run = startRun(plan, { workers: 1 });
     let rows = 0;
     for await (const event of run) {
-      // Staging is cleared by then; a folder stands where the file is to be.
+      // The folder of the run is there by then; one stands where the file is to be.
       if (event.type === 'started') await mkdir(`${staging.output}/b.parquet`, { recursive: true });
       if (event.type === 'progress') rows = event.rowsDone;
     }

@@ -225,6 +225,7 @@ describe('the folders of a run', () => {
       'epochs/1.json',
       'manifest.json',
       'quarantine/region=n/b.parquet',
+      `runs/${summary.run_id}.json`,
     ]);
     expect(summary).toMatchObject({
       output: bench.path('out'),

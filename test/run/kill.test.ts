@@ -46,8 +46,11 @@ async function reset(withEarlier: boolean): Promise<void> {
 }
 
 const text = (name: string): Promise<string | undefined> => readFile(bench.path(name), 'utf8').catch(() => undefined);
-const runIdOf = (json: string | undefined): string | undefined =>
-  json === undefined ? undefined : (JSON.parse(json) as { readonly run_id: string }).run_id;
+const runIdOf = (json: string | undefined): string | undefined => {
+  if (json === undefined) return undefined;
+  const value = JSON.parse(json) as { readonly run_id: string } | { readonly manifest: { readonly run_id: string } };
+  return 'manifest' in value ? value.manifest.run_id : value.run_id;
+};
 
 /** Rows of the shards whose manifests a killed run has left. */
 async function rowsLeft(): Promise<number> {
@@ -114,7 +117,7 @@ async function killAndGoOn(
 
 /** What lies beside the output, but for the manifest, the quarantine and the last epoch. */
 async function strayFiles(): Promise<string[]> {
-  const beside = await bench.files('out.colonnade');
+  const beside = await bench.beside();
   const last = beside.findLast((file) => /^epochs\/\d+\.json$/.test(file));
   return beside.filter((file) => file !== 'manifest.json' && file !== last && !file.startsWith('quarantine/'));
 }
@@ -156,7 +159,10 @@ describe('a run that is killed', () => {
     for (const shard of ['000001', '000002']) {
       await kill(`/shards/${shard}`, 'after');
       const drafts = (await bench.files('out.colonnade')).filter((file) => file.endsWith('.tmp'));
-      expect(drafts).toEqual([expect.stringContaining(`/shards/${shard}.parquet.`)]);
+      expect(drafts).toEqual([]);
+      // Scores that no manifest names.
+      const scores = (await bench.files('out.colonnade')).filter((file) => file.includes(`/shards/${shard}.`));
+      expect(scores).toEqual([expect.stringMatching(/\.\d+-\d+\.parquet$/)]);
     }
     const summary = summaryOf(await runProgram(bench, pipeline, []));
     expect(summary.resumed_rows).toBe(2 * ROWS);
@@ -166,8 +172,8 @@ describe('a run that is killed', () => {
   it('leaves drafts beside the output, which the next run removes', async () => {
     for (const [from, draft] of [
       ['/epochs/draft-', /^epochs\/draft-\d+-/],
-      ['/publish\\.json\\.\\d+\\.tmp', /^publish\.json\.\d+\.tmp$/],
-      ['/manifest\\.json\\.\\d+\\.tmp', /^manifest\.json\.\d+\.tmp$/],
+      ['/staging/.*/publish\\.json', /^staging\/[\w-]+\/publish\.json$/],
+      ['/staging/.*/manifest\\.json', /^staging\/[\w-]+\/manifest\.json$/],
     ] as const) {
       await reset(false);
       await kill(from, 'after');
@@ -191,13 +197,13 @@ describe('a run that is killed', () => {
     await kill('/shards/000002');
     const { summary } = await bench.run({ ...parts, validate: { rules: { x: { missing: 0 } } } });
     expect(summary).toMatchObject({ resumed_rows: 0, quarantined: 0 });
-    expect(await bench.files('out.colonnade')).toEqual(['epochs/2.json', 'manifest.json']);
+    expect(await bench.beside()).toEqual(['epochs/2.json', 'manifest.json']);
   });
 
   it('is not gone on from where its scores were damaged', async () => {
     await reset(false);
     await kill('/shards/000002');
-    const scores = (await bench.files('out.colonnade')).find((file) => file.endsWith('/shards/000001.parquet'))!;
+    const scores = (await bench.files('out.colonnade')).find((file) => /\/shards\/000001\..*parquet$/.test(file))!;
     const bytes = await readFile(bench.path(`out.colonnade/${scores}`));
     bytes[100]! ^= 1;
     await bench.write(`out.colonnade/${scores}`, bytes);

@@ -43,9 +43,9 @@ const SECOND_SHARD = { who: 'main', at: 1, when: 'after', from: '/shards/000001'
 
 /** The shards that are left, each by its scores and its manifest; nothing else may be. */
 async function shardsLeft(): Promise<string> {
-  const [epoch, ...files] = await bench.files('out.colonnade');
+  const [epoch, ...files] = await bench.beside();
   expect(epoch).toBe('epochs/1.json');
-  const names = files.map((file) => /^staging\/\w+\/shards\/(\d+)\.(?:json|parquet)$/.exec(file)?.[1]);
+  const names = files.map((file) => /^staging\/[\w-]+\/shards\/(\d+)\.(?:json|[\d-]+\.parquet)$/.exec(file)?.[1]);
   const shards = [...new Set(names)];
   expect(names).toEqual(shards.flatMap((shard) => [shard, shard]));
   return shards.join(' ');
@@ -87,7 +87,7 @@ describe('a run that is asked to stop', () => {
   it('begins nothing where it is asked before it has taken the output', async () => {
     const told = await run(1, { who: 'main', at: 1, when: 'before', signals: ['SIGTERM'] });
     expect(told).toMatchObject({ code: 143, signal: null });
-    expect(await bench.files('out.colonnade')).toEqual(['epochs/1.json']);
+    expect(await bench.beside()).toEqual(['epochs/1.json']);
   });
 
   it('begins no shard on worker processes that are still starting', async () => {
@@ -95,7 +95,7 @@ describe('a run that is asked to stop', () => {
     expect(told).toMatchObject({ code: 143, signal: null });
     expect(told.workers.length).toBeGreaterThan(0);
     await untilGone(told.workers);
-    expect(await bench.files('out.colonnade')).toEqual(['epochs/1.json']);
+    expect(await bench.beside()).toEqual(['epochs/1.json']);
   });
 
   it('ends its worker processes, which a terminal has sent the signal too', async () => {

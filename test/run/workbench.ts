@@ -53,6 +53,8 @@ export interface Workbench {
   failure(parts: Parts, options?: RunOptions): Promise<ColonnadeError>;
   /** Relative paths of all files below a folder, sorted; none where there is no folder. */
   files(name: string): Promise<string[]>;
+  /** What lies beside the output, but for what only tells: records of runs, and of what scores were made. */
+  beside(): Promise<string[]>;
   /** The output is not there, and nothing lies beside it but what a later run goes on from. */
   isVisible(name?: string): Promise<boolean>;
   clear(): Promise<void>;
@@ -109,6 +111,8 @@ export async function openWorkbench(): Promise<Workbench> {
     },
     failure: async (parts, options) => rejection(bench.run(parts, options)),
     files: (name) => filesBelow(path(name)),
+    beside: async () =>
+      (await bench.files('out.colonnade')).filter((file) => !/^runs\/|^staging\/[\w-]+\/plan\.json$/.test(file)),
     isVisible: async (name = 'out') =>
       (await exists(path(name))) || (await exists(path(`${name}.colonnade/manifest.json`))),
     clear: async () => {

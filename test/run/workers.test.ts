@@ -131,7 +131,7 @@ describe('a worker process that is killed', () => {
     const { code, message } = errorOf(told);
     expect([code, message]).toEqual(death);
     expect(await bench.isVisible()).toBe(false);
-    expect(await bench.files('out.colonnade')).toEqual(['epochs/1.json']);
+    expect(await bench.beside()).toEqual(['epochs/1.json']);
     await untilGone(told.workers);
     expect(await writtenBy(bench, (await run()).run_id)).toEqual(undisturbed);
   });

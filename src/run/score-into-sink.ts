@@ -1,5 +1,6 @@
 /** Scores the shards of a run, and gives what is scored to the sink while others are scored. */
 import type { Plan, Shard } from '../plan/plan.js';
+import { rowsInWords } from '../plan/quantities.js';
 import { groupShards } from '../plan/shards.js';
 import type { Sink } from '../sink/sink.js';
 import type { RunEvent } from './events.js';
@@ -47,11 +48,13 @@ export async function scoreIntoSink(context: ScoringContext): Promise<Map<number
   /** Shards of each file that the sink was given. */
   const given = plan.files.map(() => 0);
   const written = new Map<number, number | null>();
+  /** A shard failed for good: nothing will be published. */
+  let isLost = false;
   // One shard or file at a time goes to the sink, while the workers go on.
   let sinking = Promise.resolve();
   const inTurn = (work: () => Promise<void> | undefined): void => {
     sinking = sinking
-      .then(() => (signal.aborted ? undefined : work()))
+      .then(() => (signal.aborted || isLost ? undefined : work()))
       // The first failure counts: what fails after it, or after an abort, does so because of that.
       .catch(fail);
   };
@@ -103,6 +106,17 @@ export async function scoreIntoSink(context: ScoringContext): Promise<Map<number
           emit({ type: 'warning', message: `shard ${shard} was done when its worker died: ${error.message}` }),
         onRetry: (shard, attempt, delayMs, error) =>
           emit({ type: 'retry', shard, attempt, delayMs, error: error.toJSON() }),
+        onFailed: (shard, error) => {
+          isLost = true;
+          emit({ type: 'failed', shard, error: error.toJSON() });
+        },
+        placeOf: (shard) => {
+          const { file, firstRow, rows } = plan.shards[shard]!;
+          return { file: plan.files[file]!.path, rows: rowsInWords(firstRow, firstRow + rows) };
+        },
+        done: results.size,
+        // It was asked for that the first one does.
+        endsRun: ({ code }) => code === 'MODEL_FAILED' && plan.onInvalid === 'fail',
         signal,
       },
     );

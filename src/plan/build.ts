@@ -125,6 +125,7 @@ export function buildPlan(pipeline: Pipeline, facts: PlanFacts): Plan {
     outputs,
     onInvalid: pipeline.validate.onInvalid,
     ...(pipeline.validate.maxInvalid === undefined ? {} : { maxInvalid: pipeline.validate.maxInvalid }),
+    ...(pipeline.validate.maxNan === undefined ? {} : { maxNan: pipeline.validate.maxNan }),
     sink: {
       mode: pipeline.sink.mode,
       path: pipeline.sink.path,
@@ -134,7 +135,7 @@ export function buildPlan(pipeline: Pipeline, facts: PlanFacts): Plan {
       compression: pipeline.sink.compression,
       rowGroupSize: pipeline.sink.rowGroupSize,
     },
-    run: { workers: pipeline.run.workers, retries: pipeline.run.retries, memory: pipeline.run.memory },
+    run: pipeline.run,
     expected: {
       rows,
       bytesRead,

@@ -4,7 +4,7 @@ import { rowsInWords } from '../plan/quantities.js';
 import { groupShards } from '../plan/shards.js';
 import type { Sink } from '../sink/sink.js';
 import type { RunEvent } from './events.js';
-import { InvalidRows } from './invalid-rows.js';
+import { Limits } from './limits.js';
 import { Meter } from './meter.js';
 import { scoreShards } from './pool.js';
 import { finishedShard } from './resume.js';
@@ -44,7 +44,7 @@ export async function scoreIntoSink(context: ScoringContext): Promise<Map<number
     plan.expected.rows,
     sum([...results.values()], ({ counts }) => counts.rows),
   );
-  const invalid = new InvalidRows(plan);
+  const limits = new Limits(plan);
   /** Shards of each file that the sink was given. */
   const given = plan.files.map(() => 0);
   const written = new Map<number, number | null>();
@@ -76,7 +76,7 @@ export async function scoreIntoSink(context: ScoringContext): Promise<Map<number
         });
     }
   };
-  for (const result of results.values()) invalid.add(result.counts);
+  for (const result of results.values()) limits.add(result.counts);
   for (const { index } of plan.files) offer(index);
   const report = (shard: number, rows: number): void => {
     const reading = meter.update(shard, rows);
@@ -95,7 +95,7 @@ export async function scoreIntoSink(context: ScoringContext): Promise<Map<number
           results.set(result.shard, result);
           report(result.shard, result.counts.rows);
           try {
-            invalid.add(result.counts);
+            limits.add(result.counts);
           } catch (error) {
             fail(error);
           }

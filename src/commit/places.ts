@@ -23,6 +23,8 @@ export interface StagingPlaces {
   readonly output: string;
   /** Becomes the quarantine. */
   readonly quarantine: string;
+  /** Is there while the main process scores: where it is found later, that process has died in the middle of it. */
+  readonly mainScores: string;
   /** Files that a sink makes on the way. */
   readonly work: string;
   /** DuckDB's spill files. */
@@ -48,6 +50,7 @@ export function placesOf(output: string, planHash: string): Places {
       shards: join(root, 'shards'),
       output: join(root, 'output'),
       quarantine: join(root, 'quarantine'),
+      mainScores: join(root, 'main-scores'),
       work: join(root, 'work'),
       spill: join(root, 'spill'),
       previous: join(root, 'previous'),

@@ -11,7 +11,7 @@
  * Until step 5 nothing outside `<output>.colonnade/` is touched.
  */
 import { setMaxListeners } from 'node:events';
-import { rm } from 'node:fs/promises';
+import { access, rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
@@ -30,6 +30,7 @@ import type { ShardCounts } from '../score/shard.js';
 import { openSink } from '../sink/open.js';
 import { writeQuarantine } from '../sink/quarantine.js';
 import { openDatabase, type Database } from '../source/database.js';
+import { systemError } from '../system-errors.js';
 import type { RunEvent, RunOptions, RunSummary } from './events.js';
 import { planHash } from './plan-hash.js';
 import { clearStaging, finishedShards, hasFinishedShards } from './resume.js';
@@ -61,6 +62,8 @@ export class Execution {
   readonly #shards: ReadonlyMap<number, readonly Shard[]>;
   /** Known once the run has begun. */
   #choice: WorkerChoice = { workers: 1, mainScores: true };
+  /** An earlier run of the plan has died while its main process scored. */
+  #mainDied = false;
   /** The sink's. */
   #database: Promise<Database> | undefined;
   /** The one that the plan was made with, until a worker has taken it. */
@@ -135,9 +138,15 @@ export class Execution {
   async #run(epoch: Epoch): Promise<RunSummary> {
     const plan = this.#plan;
     const { staging } = this.#places;
+    this.#mainDied = await access(staging.mainScores).then(
+      () => true,
+      () => false,
+    );
     await clearStaging(this.#places, this.#options.fresh === true);
     for (const folder of [staging.shards, staging.output, staging.work, staging.spill]) await makeFolder(folder);
-    this.#choice = await chooseWorkers(plan, this.#options.workers);
+    // It stays until the run is done: who fails in a worker process is not to be tried here the next time.
+    if (this.#mainDied) await this.#markMainScores();
+    this.#choice = await chooseWorkers(plan, this.#options.workers, this.#mainDied);
     const results = await finishedShards(plan, this.#hash, staging.shards, this.#signal);
     const resumedRows = sum([...results.values()], ({ counts }) => counts.rows);
     this.#emit({
@@ -148,6 +157,13 @@ export class Execution {
       workers: this.#choice.workers,
     });
     for (const message of plan.warnings) this.#emit({ type: 'warning', message });
+    if (this.#mainDied) {
+      this.#emit({
+        type: 'warning',
+        message:
+          'an earlier run of this plan died while its main process scored; this one scores in a worker process, so that a crash of the model is told and costs a part',
+      });
+    }
     if (results.size > 0) this.#emit({ type: 'resumed', rows: resumedRows, shards: results.size });
 
     const manifest = await this.#stage(results, epoch);
@@ -178,6 +194,7 @@ export class Execution {
     });
     try {
       sink.begin((error) => this.#failed.abort(error));
+      if (this.#choice.mainScores) await this.#markMainScores();
       const written = await scoreIntoSink({
         plan,
         planHash: this.#hash,
@@ -190,7 +207,7 @@ export class Execution {
         emit: this.#emit,
         signal: this.#signal,
         fail: (error) => this.#failed.abort(error),
-      });
+      }).finally(() => (this.#mainDied ? undefined : rm(staging.mainScores, { force: true }).catch(() => undefined)));
       this.#lap('score');
       this.#emit({ type: 'phase', phase: 'writing' });
       const outputs = await sink.finish();
@@ -290,7 +307,7 @@ export class Execution {
     const choice = this.#choice;
     const database = this.#planning;
     // Models and database are the first worker's: another one, opened after a failure, opens its own.
-    this.#choice = { workers: choice.workers, mainScores: choice.workers === 1 };
+    this.#choice = { workers: choice.workers, mainScores: choice.mainScores && choice.workers === 1 };
     this.#planning = undefined;
     return openWorker(
       {
@@ -341,8 +358,17 @@ export class Execution {
     const final: readonly number[] = [EXIT.checkFailed, EXIT.usage, EXIT.tryLater, EXIT.mismatch];
     const resumable = !(error instanceof ColonnadeError) || !final.includes(error.exitCode);
     const keep = resumable && (await hasFinishedShards(this.#plan, this.#hash, staging.shards));
-    const leftovers = keep ? [staging.output, staging.quarantine, staging.work, staging.spill] : [staging.root];
+    const work = [staging.output, staging.quarantine, staging.work, staging.spill];
+    const leftovers = keep ? work : this.#mainDied && resumable ? [...work, staging.shards] : [staging.root];
     for (const path of leftovers) await rm(path, { recursive: true, force: true });
+  }
+
+  /** Not synced: it is to survive the end of this process, not that of the machine. */
+  async #markMainScores(): Promise<void> {
+    const path = this.#places.staging.mainScores;
+    await writeFile(path, '').catch((error: unknown) => {
+      throw systemError(error, 'run', 'writing', path);
+    });
   }
 
   #stopIfAborted(): void {

@@ -47,9 +47,21 @@ export interface ScoresTarget {
   appendRowGroup(scores: RowGroupScores): void;
 }
 
+/** Is told of each call of a model, before and after it. Both are called for every batch, and must not throw. */
+export interface CallWatch {
+  /**
+   * @param model position in the plan's models
+   * @param file position in the plan's files
+   * @param from first row of the batch in the file; `to` is one past the last
+   */
+  begin(model: number, file: number, from: number, to: number): void;
+  end(): void;
+}
+
 export interface ScoreOptions {
   /** Memory that an earlier shard of the plan has used. */
   readonly memory?: RowGroupMemory;
+  readonly watch?: CallWatch;
   /** Called as rows are done, with the rows of the shard that are. */
   readonly onRows?: (rows: number) => void;
 }
@@ -256,7 +268,7 @@ export class ShardScorer {
       const batch = builder.take();
       let outputs: ReadonlyMap<string, Tensor> | undefined;
       try {
-        outputs = this.#engines[model]!.run(batch);
+        outputs = this.#run(group, model, batch);
       } catch (error) {
         outputs = this.#scoreOthers(group, model, batch, error);
       }
@@ -265,6 +277,18 @@ export class ShardScorer {
     } catch (error) {
       const start = windowStart(seen - 1, this.#batchSizes[model]!);
       throw this.#placed(error, firstRow + start, firstRow + seen);
+    }
+  }
+
+  #run({ firstRow, seen }: OpenRowGroup, model: number, batch: ModelBatch): ReadonlyMap<string, Tensor> {
+    const engine = this.#engines[model]!;
+    const { watch } = this.#options;
+    if (watch === undefined) return engine.run(batch);
+    watch.begin(model, this.#file.index, firstRow + windowStart(seen - 1, this.#batchSizes[model]!), firstRow + seen);
+    try {
+      return engine.run(batch);
+    } finally {
+      watch.end();
     }
   }
 
@@ -280,13 +304,14 @@ export class ShardScorer {
     failure: unknown,
   ): ReadonlyMap<string, Tensor> | undefined {
     if (!isModelFailure(failure)) throw failure;
-    const engine = this.#engines[model]!;
-    const rejected = this.#findRejected(model, batch, failure);
+    const rejected = this.#findRejected(group, model, batch, failure);
     const good = Array.from({ length: batch.rows }, (_, row) => row).find((row) => !rejected.has(row));
     const outputs =
       good === undefined
         ? undefined
-        : engine.run(
+        : this.#run(
+            group,
+            model,
             selectRows(
               batch,
               Array.from({ length: batch.rows }, (_, row) => (rejected.has(row) ? good : row)),
@@ -299,12 +324,16 @@ export class ShardScorer {
   }
 
   /** Positions in the batch of the rows that a model fails on. @throws ColonnadeError the failure, where it is not some rows */
-  #findRejected(model: number, batch: ModelBatch, failure: ColonnadeError): ReadonlyMap<number, ColonnadeError> {
-    const engine = this.#engines[model]!;
+  #findRejected(
+    group: OpenRowGroup,
+    model: number,
+    batch: ModelBatch,
+    failure: ColonnadeError,
+  ): ReadonlyMap<number, ColonnadeError> {
     const { fixedBatch } = this.#plan.models[model]!;
     const attempt = (positions: readonly number[]): ColonnadeError | undefined => {
       try {
-        engine.run(selectRows(batch, positions, fixedBatch ? batch.paddedRows : positions.length));
+        this.#run(group, model, selectRows(batch, positions, fixedBatch ? batch.paddedRows : positions.length));
         return undefined;
       } catch (error) {
         if (isModelFailure(error)) return error;

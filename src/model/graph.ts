@@ -4,7 +4,7 @@
  */
 import { toBinary } from '@bufbuild/protobuf';
 import { ColonnadeError } from '../errors.js';
-import type { Dimension, ElementType, Half, LoggedColumn, ModelSignature, UnusableOutput } from '../plan/facts.js';
+import type { Dimension, ElementType, Half, LoggedColumn, UnusableOutput } from '../plan/facts.js';
 import { ClassLabelFinder, type ClassLabels } from './class-labels.js';
 import { elementTypeOf, onnxTypeName } from './element-types.js';
 import { findExternalFiles, type ExternalFile } from './external-data.js';
@@ -50,7 +50,7 @@ export interface ModelGraph {
   readonly parameters: number;
   /** Trees of the ensembles. */
   readonly trees: number;
-  /** As in {@link ModelSignature.mayHang}. */
+  /** As in `ModelSignature.mayHang`. */
   readonly mayHang: boolean;
   /** The graph after the edits. */
   readonly proto: ParsedModel;

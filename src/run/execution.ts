@@ -157,7 +157,7 @@ export class Execution {
       workers: this.#choice.workers,
     });
     for (const message of plan.warnings) this.#emit({ type: 'warning', message });
-    if (this.#mainDied) {
+    if (this.#mainDied && results.size < plan.shards.length) {
       this.#emit({
         type: 'warning',
         message:

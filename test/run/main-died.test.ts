@@ -50,7 +50,7 @@ describe('a main process that dies while it scores', () => {
 
   it('is told by the next runs as a shard that crashes, for as long as it does', async () => {
     expect((await runProgram(bench, pipeline, ['--workers', '1'], { ...crash, who: 'main' })).signal).toBe('SIGSEGV');
-    for (const _ of [1, 2]) {
+    for (let time = 0; time < 2; time += 1) {
       const next = await runProgram(bench, pipeline, ['--workers', '1'], { ...crash, who: 'worker' });
       expect(next).toMatchObject({ code: 1, signal: null });
       expect(warnings(next)).toEqual([DIED]);

@@ -152,6 +152,13 @@ export function buildPlan(pipeline: Pipeline, facts: PlanFacts): Plan {
       ...projection.notes,
       ...driftNotes,
       ...hiddenFolders(files, sourceColumns),
+      ...models.flatMap(({ name, signature }) =>
+        signature.mayHang === true
+          ? [
+              `${name === undefined ? 'the model' : `model ${name}`} has a Loop, which may never end: it is run in worker processes alone, and was not tried`,
+            ]
+          : [],
+      ),
       ...warnings,
     ],
     warnings,

@@ -144,9 +144,11 @@ export class Execution {
     );
     await clearStaging(this.#places, this.#options.fresh === true);
     for (const folder of [staging.shards, staging.output, staging.work, staging.spill]) await makeFolder(folder);
-    // It stays until the run is done: who fails in a worker process is not to be tried here the next time.
-    if (this.#mainDied) await this.#markMainScores();
+    // From here on models are run in this process, be it to measure them. Once one has died the mark stays until the run is
+    // done: what fails in a worker process is not to be tried here the next time.
+    await this.#markMainScores();
     this.#choice = await chooseWorkers(plan, this.#options.workers, this.#mainDied);
+    if (!this.#choice.mainScores) await this.#unmarkMainScores();
     const results = await finishedShards(plan, this.#hash, staging.shards, this.#signal);
     const resumedRows = sum([...results.values()], ({ counts }) => counts.rows);
     this.#emit({
@@ -194,7 +196,6 @@ export class Execution {
     });
     try {
       sink.begin((error) => this.#failed.abort(error));
-      if (this.#choice.mainScores) await this.#markMainScores();
       const written = await scoreIntoSink({
         plan,
         planHash: this.#hash,
@@ -207,7 +208,7 @@ export class Execution {
         emit: this.#emit,
         signal: this.#signal,
         fail: (error) => this.#failed.abort(error),
-      }).finally(() => (this.#mainDied ? undefined : rm(staging.mainScores, { force: true }).catch(() => undefined)));
+      }).finally(() => this.#unmarkMainScores());
       this.#lap('score');
       this.#emit({ type: 'phase', phase: 'writing' });
       const outputs = await sink.finish();
@@ -355,6 +356,7 @@ export class Execution {
     // is no longer this one's to clear.
     if (await isPublishing(this.#places)) return;
     if (error instanceof ColonnadeError && error.code === 'OUTPUT_CONFLICT') return;
+    await this.#unmarkMainScores();
     const final: readonly number[] = [EXIT.checkFailed, EXIT.usage, EXIT.tryLater, EXIT.mismatch];
     const resumable = !(error instanceof ColonnadeError) || !final.includes(error.exitCode);
     const keep = resumable && (await hasFinishedShards(this.#plan, this.#hash, staging.shards));
@@ -369,6 +371,11 @@ export class Execution {
     await writeFile(path, '').catch((error: unknown) => {
       throw systemError(error, 'run', 'writing', path);
     });
+  }
+
+  async #unmarkMainScores(): Promise<void> {
+    // One that cannot be removed costs a worker process, no more.
+    if (!this.#mainDied) await rm(this.#places.staging.mainScores, { force: true }).catch(() => undefined);
   }
 
   #stopIfAborted(): void {

@@ -2,6 +2,7 @@
 import { rm } from 'node:fs/promises';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { fixture, goldens } from '../model/fixtures.js';
+import { onnx } from './onnx.js';
 import { errorOf, runProgram, summaryOf, writtenBy } from './program.js';
 import { openWorkbench, type Parts } from './workbench.js';
 
@@ -106,6 +107,37 @@ describe('rows that the model throws on', () => {
     await take([]);
     expect(Object.keys(written[0]!)).toContain('out.colonnade/quarantine/b.parquet');
     for (const other of written) expect(other).toEqual(written[0]);
+  });
+});
+
+describe('rows that a model of a fixed batch size throws on', () => {
+  it('are found in padded batches, and the others have the scores of one without a fixed size', async () => {
+    const lookup = (batch: number | string): Uint8Array =>
+      onnx({
+        inputs: [{ name: 'X', type: 'int64', shape: [batch] }],
+        outputs: [{ name: 'Y', type: 'float32', shape: [batch] }],
+        nodes: [{ op: 'Gather', inputs: ['W', 'X'], outputs: ['Y'] }],
+        constants: [{ name: 'W', type: 'float32', dims: [3], values: [0.1, 0.2, 0.3] }],
+      });
+    await bench.parquet(
+      'fixed/a.parquet',
+      'SELECT i, CASE WHEN i % 13 = 0 THEN 50 + i ELSE i % 3 END::BIGINT AS x FROM range(203) t(i)',
+    );
+    for (const size of [1, 16, 64]) {
+      const { summary } = await bench.run({
+        source: { path: 'fixed' },
+        features: ['x'],
+        model: { path: await bench.write(`models/fixed-${size}.onnx`, lookup(size)) },
+        outputs: { y: 'Y' },
+        sink: { path: `fixed-${size}` },
+      });
+      expect(summary).toMatchObject({ scored: 187, quarantined: 16 });
+      const wrong = await bench.rows(
+        `SELECT * FROM '${bench.path(`fixed-${size}/a.parquet`)}'
+         WHERE y IS DISTINCT FROM CASE WHEN i % 13 > 0 THEN [0.1, 0.2, 0.3][1 + i % 3] END::FLOAT`,
+      );
+      expect({ size, wrong }).toEqual({ size, wrong: [] });
+    }
   });
 });
 

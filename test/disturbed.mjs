@@ -10,10 +10,12 @@
  *     when    'before' | 'after' that call
  *     signals what the process is sent, one after the other: each as soon as it has seen the one before
  *     target  who is sent them: 'self', by default; 'parent'; 'group', its whole process group, as from a terminal
+ *     fails   in place of signals, a code as `EIO`: renaming to a path that `from` finds fails with it, `times` times
  *     once    a file that is made by the first process that is disturbed; the others are spared
  *     pids    a folder in which every worker process leaves its id
  */
-import { closeSync, openSync, readdirSync, writeFileSync } from 'node:fs';
+import fs, { closeSync, openSync, readdirSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { basename, join } from 'node:path';
 import { atChange } from './killed-at.mjs';
 
@@ -25,13 +27,16 @@ const {
   when,
   signals,
   target = 'self',
+  fails,
+  times,
   once,
   pids,
 } = JSON.parse(process.env.DISTURB ?? '{}');
 const isWorker = basename(process.argv[1] ?? '') === 'worker-process.js';
 if (isWorker && pids !== undefined) writeFileSync(join(pids, String(process.pid)), '');
 if (who === (isWorker ? 'worker' : 'main')) {
-  if (at === 'start') disturb();
+  if (fails !== undefined) failRenames();
+  else if (at === 'start') disturb();
   else if (at === 'rows') atRows(disturb);
   else if (at === 'written') onceWritten(disturb);
   else atChange(at, when, disturb, { counts: (path) => new RegExp(from).test(path), writes: true });
@@ -45,6 +50,18 @@ function disturb() {
   process.kill(pid, signals[0]);
   // The handlers of a signal run some time after it was sent: before this process goes on.
   return new Promise((resolve) => setTimeout(resolve, 50));
+}
+
+/** As a disk or a network does that has trouble for a while. */
+function failRenames() {
+  const { renameSync } = fs;
+  let failed = 0;
+  fs.renameSync = (path, to) => {
+    if (!new RegExp(from).test(to) || failed === times) return renameSync(path, to);
+    failed += 1;
+    throw Object.assign(new Error(`${fails}: injected, rename`), { code: fails, syscall: 'rename' });
+  };
+  syncBuiltinESMExports();
 }
 
 function isFirst(file) {

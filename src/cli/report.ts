@@ -63,6 +63,11 @@ function report(event: RunEvent, log: Logger, progress: Progress, endLevel: 'inf
       );
       break;
     }
+    case 'failed': {
+      const { shard, error } = event;
+      log.warn({ shard, error }, `shard ${shard} failed (${error.code}: ${error.message}); the others go on`);
+      break;
+    }
     case 'warning':
       log.warn(event.message);
       break;

@@ -31,6 +31,8 @@ export interface StagingPlaces {
   readonly output: string;
   /** Becomes the quarantine. */
   readonly quarantine: string;
+  /** Is there while the main process scores: where it is found later, that process has died in the middle of it. */
+  readonly mainScores: string;
   /** Files that a sink makes on the way. */
   readonly work: string;
   /** DuckDB's spill files. */
@@ -73,6 +75,7 @@ export function stagingAt(root: string): StagingPlaces {
     shards: join(root, 'shards'),
     output: join(root, 'output'),
     quarantine: join(root, 'quarantine'),
+    mainScores: join(root, 'main-scores'),
     work: join(root, 'work'),
     spill: join(root, 'spill'),
     previous: join(root, 'previous'),

@@ -52,7 +52,7 @@ export interface Engine {
   /**
    * The outputs by name. Each that is row-wise has `batch.rows` as its first dimension.
    *
-   * @throws ColonnadeError `MODEL_FAILED` when the model cannot score the batch
+   * @throws ColonnadeError `MODEL_FAILED` when the model cannot score the batch; `OUT_OF_MEMORY` when the machine cannot
    */
   run(batch: ModelBatch): ReadonlyMap<string, Tensor>;
   release(): Promise<void>;

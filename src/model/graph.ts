@@ -13,7 +13,7 @@ import { editGraph, subgraphs, type EditOptions } from './graph-edits.js';
 import { widestLayer } from './layers.js';
 import { locateModel } from './locate.js';
 import { parseModel, readModelFile, type ParsedModel } from './model-file.js';
-import { ModelProtoSchema, type GraphProto, type TypeProto, type TypeProto_Tensor } from './onnx_pb.js';
+import { ModelProtoSchema, type GraphProto, type NodeProto, type TypeProto, type TypeProto_Tensor } from './onnx_pb.js';
 
 /** A graph input or output as the file declares it. */
 export interface DeclaredTensor {
@@ -50,6 +50,8 @@ export interface ModelGraph {
   readonly parameters: number;
   /** Trees of the ensembles. */
   readonly trees: number;
+  /** As in `ModelSignature.mayHang`. */
+  readonly mayHang: boolean;
   /** The graph after the edits. */
   readonly proto: ParsedModel;
   /** Values of a row after the widest layer; see {@link widestLayer}. */
@@ -115,6 +117,7 @@ export async function readGraph(path: string, options: EditOptions = {}): Promis
     operators,
     parameters,
     trees,
+    mayHang: operators['Loop'] !== undefined || model.functions.some(({ node }) => hasLoop(node)),
     proto: model,
     widestLayer: widest,
     inputs: graph.input
@@ -221,6 +224,17 @@ function countOperators(graph: GraphProto, counts: Record<string, number> = {}):
     for (const inner of subgraphs(node)) countOperators(inner, counts);
   }
   return counts;
+}
+
+/**
+ * Whether one of the nodes, or of their branches and bodies, is a Loop: the one operator that need not end. What Scan repeats
+ * it repeats as often as an axis is long, If does not repeat, and neither functions nor graphs can contain themselves.
+ */
+function hasLoop(nodes: readonly NodeProto[]): boolean {
+  return nodes.some(
+    (node) =>
+      (node.opType === 'Loop' && isOnnxDomain(node.domain)) || subgraphs(node).some((inner) => hasLoop(inner.node)),
+  );
 }
 
 function countParameters(graph: GraphProto): number {

@@ -15,7 +15,7 @@ export interface ModelDescription extends ModelSignature {
   readonly engineNotes: readonly string[];
   /** The extent of the first dimension where the graph fixes it: rows are padded to it. */
   readonly fixedBatch: number | null;
-  /** Outputs that are NaN where all float inputs are; null where that cannot be told. */
+  /** Outputs that are NaN where all float inputs are; null where that cannot be told, or the model may hang. */
   readonly nanOutputs: readonly string[] | null;
 }
 
@@ -32,12 +32,18 @@ export async function inspectModel(path: string): Promise<ModelDescription> {
       kind: 'model',
       ...(await engineOf(model)),
       fixedBatch: fixedBatchOf(model.signature.inputs) ?? null,
-      nanOutputs: nanOutputs(model.signature.inputs, (feeds) => model.run(batchOf(feeds))) ?? null,
+      nanOutputs: nanOutputsOf(model),
       ...model.signature,
     };
   } finally {
     await model.release();
   }
+}
+
+function nanOutputsOf(model: Model): readonly string[] | null {
+  const { inputs, mayHang } = model.signature;
+  if (mayHang === true) return null;
+  return nanOutputs(inputs, (feeds) => model.run(batchOf(feeds))) ?? null;
 }
 
 /** Whether the trees engine gives the same, as far as that can be told without data. */

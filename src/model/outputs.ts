@@ -64,11 +64,20 @@ export class OutputColumnBuilder {
     this.#markValid(positions, count);
   }
 
+  /** Makes a row NULL, whatever was written for it. */
+  clear(row: number): void {
+    const width = this.#width ?? 0;
+    const values = this.#values as unknown[];
+    const nothing = allocate(this.output.type, 1)[0];
+    for (let at = row * width; at < (row + 1) * width; at++) values[at] = nothing;
+    this.#validity[row >> 3] = (this.#validity[row >> 3] as number) & ~(1 << (row & 7));
+  }
+
   /** NaN among the values of float columns so far, those in lists included. */
   get nanCount(): number {
     const values = this.#values;
     if (!(values instanceof Float32Array || values instanceof Float64Array)) return 0;
-    // Rows that were not written hold zeros.
+    // Rows that were not written, or cleared, hold zeros.
     let count = 0;
     for (let i = 0; i < values.length; i++) if (Number.isNaN(values[i])) count++;
     return count;

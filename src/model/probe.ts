@@ -142,9 +142,11 @@ export function nanOutputs(inputs: readonly TensorSpec[], run: Run): readonly st
 
 /**
  * Why a model refuses neutral rows of the widths that a plan has for the inputs that leave theirs open; undefined where it
- * takes them, or leaves nothing open. Texts are not tried: an empty one may be none that it knows.
+ * takes them, or leaves nothing open. Texts are not tried: an empty one may be none that it knows. Nor is a model that may
+ * hang.
  */
 export function widthFault(model: Model, inputs: readonly PlannedInput[]): string | undefined {
+  if (model.signature.mayHang === true) return undefined;
   const isOpen = model.signature.inputs.some(({ shape }) => shape.slice(1).includes(null));
   if (!isOpen || inputs.some(({ type }) => type === 'string')) return undefined;
   const rows = fixedBatchOf(model.signature.inputs) ?? PROBE_ROWS[0];

@@ -73,8 +73,35 @@ export function loadError(path: string, error: unknown): ColonnadeError {
   });
 }
 
-/** The error for a batch that the model fails on. */
+/** Messages that mean: not the rows, the machine. */
+const NO_MEMORY = /Failed to allocate memory|bad_alloc|bad allocation|not enough memory/i;
+
+/** Longest text of ONNX Runtime that stands beside a row. */
+const MAX_REASON = 300;
+
+/** What a model said of a row that it failed on alone, in few words. */
+export function reasonOf(error: ColonnadeError): string {
+  const text = error.cause === undefined ? error.message : runtimeText(error.cause);
+  const short = text.replace(
+    /^Non-zero status code returned while running (\S+) node\. Name:'[^']*' Status Message: /,
+    '$1: ',
+  );
+  return short.length > MAX_REASON ? `${short.slice(0, MAX_REASON)}…` : short;
+}
+
+/** The error for a batch that the model fails on: `MODEL_FAILED`; `OUT_OF_MEMORY`. */
 export function runError(path: string, rows: number, error: unknown): ColonnadeError {
+  if (NO_MEMORY.test(messageOf(error))) {
+    return new ColonnadeError(
+      'OUT_OF_MEMORY',
+      `${path} ran out of memory on a batch of ${counted(rows, 'row')}: ${runtimeText(error)}`,
+      {
+        phase: 'model',
+        hint: 'use fewer --workers, or a smaller model.batch_size',
+        cause: error,
+      },
+    );
+  }
   return new ColonnadeError(
     'MODEL_FAILED',
     `${path} failed on a batch of ${counted(rows, 'row')}: ${runtimeText(error)}`,

@@ -68,6 +68,8 @@ export async function openTrees(
     import('./trees/model.js'),
     import('./trees/ensemble.js'),
   ]);
+  // Before one takes the other's place both are run, in this process.
+  if (signature.mayHang === true) throw unsupportedTrees(signature.path, NOT_COMPARED);
   const { threads = 1, outputs = signature.outputs.map(({ name }) => name) } = options;
   return withPlainLocale(async (edits) => {
     const { graph, externalFiles } = await analysedGraph(path, signature, outputs, edits);
@@ -122,6 +124,9 @@ async function analysedGraph(
   ANALYSED.set(signature, analysed);
   return analysed;
 }
+
+/** Why the trees engine does not score a model that may hang. */
+const NOT_COMPARED = 'it has a Loop, which may never end: the engines are not compared on it';
 
 function unsupportedTrees(path: string, reason: string): ColonnadeError {
   return new ColonnadeError('MODEL_UNSUPPORTED', `the trees engine cannot score ${path}: ${reason}`, {
@@ -185,7 +190,10 @@ async function reopen(path: string, signature: ModelSignature, options: OpenOpti
 
 function signatureOf(graph: ModelGraph, session: OrtSession): ModelSignature {
   const names = graph.outputs.map(({ name }) => name);
-  const probed = probeOutputs(graph.inputs, (feeds) => session.run(feeds, names));
+  // One that may hang is not run here: what the file declares, or ONNX Runtime infers, has to do.
+  const probed = graph.mayHang
+    ? new Map<string, never>()
+    : probeOutputs(graph.inputs, (feeds) => session.run(feeds, names));
   return {
     path: graph.path,
     hash: graph.hash,
@@ -203,6 +211,7 @@ function signatureOf(graph: ModelGraph, session: OrtSession): ModelSignature {
     operators: graph.operators,
     parameters: graph.parameters,
     trees: graph.trees,
+    ...(graph.mayHang ? { mayHang: true } : {}),
     widestLayer: graph.widestLayer,
   };
 }

@@ -5,7 +5,7 @@ import { contentHash } from './hash.js';
 import { keyPath } from './key-path.js';
 import type { Feature, InvalidLimit, OutputColumn, Pipeline, PipelineModel, Rule, Take } from './pipeline.js';
 import type { PipelineInput } from './schema.js';
-import { parsePercent, parseSize } from './units.js';
+import { parseDuration, parsePercent, parseSize } from './units.js';
 
 /** What the text adds to what it says. */
 export interface Origin {
@@ -61,6 +61,7 @@ function contentOf(input: PipelineInput, origin: Origin): Content {
     validate: {
       onInvalid: validate.on_invalid,
       ...(validate.max_invalid === undefined ? {} : { maxInvalid: limitOf(validate.max_invalid) }),
+      ...(validate.max_nan === undefined ? {} : { maxNan: limitOf(validate.max_nan) }),
       rules: mapValues(validate.rules, ruleOf),
     },
     sink: {
@@ -72,7 +73,12 @@ function contentOf(input: PipelineInput, origin: Origin): Content {
       compression: sink.compression,
       rowGroupSize: sink.row_group_size,
     },
-    run: { workers: run.workers, retries: run.retries, memory: parseSize(run.memory) },
+    run: {
+      workers: run.workers,
+      retries: run.retries,
+      memory: parseSize(run.memory),
+      ...(run.timeout === undefined ? {} : { timeout: run.timeout === 'off' ? null : parseDuration(run.timeout) }),
+    },
   };
 }
 

@@ -60,7 +60,10 @@ export interface Rule {
   readonly infinite: (typeof INFINITE)[number];
 }
 
-/** A limit for invalid rows: a share of all rows in [0, 1], or a count. */
+/** Seconds that a model may take for a batch where the pipeline does not say. */
+export const DEFAULT_TIMEOUT_S = 600;
+
+/** A limit for invalid rows or NaN: a share of all rows in [0, 1], or a count. */
 export type InvalidLimit = { readonly share: number } | { readonly count: number };
 
 /** A model that rows are given to, and how the features feed it. */
@@ -102,6 +105,8 @@ export interface Pipeline {
   readonly validate: {
     readonly onInvalid: OnInvalid;
     readonly maxInvalid?: InvalidLimit;
+    /** For the NaN of each new column. */
+    readonly maxNan?: InvalidLimit;
     /** Rules by the name of a feature or of a column of the source. */
     readonly rules: Readonly<Record<string, Rule>>;
   };
@@ -122,6 +127,8 @@ export interface Pipeline {
     readonly workers: 'auto' | number;
     /** How often a shard is tried again after a fault that may pass. */
     readonly retries: number;
+    /** Seconds that a model may take for a batch; null for any; {@link DEFAULT_TIMEOUT_S} when absent. */
+    readonly timeout?: number | null;
     /** Bytes that one worker may use for data: DuckDB's buffers and what is scored. */
     readonly memory: number;
   };

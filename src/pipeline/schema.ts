@@ -8,12 +8,14 @@
 import { z } from 'zod';
 import { nearest } from './nearest.js';
 import { COMPRESSIONS, ENGINES, IF_EXISTS, INFINITE, ON_INVALID, REDUCTIONS, SINK_MODES } from './pipeline.js';
-import { parsePercent, parseSize, PERCENT, SIZE } from './units.js';
+import { DURATION, parseDuration, parsePercent, parseSize, PERCENT, SIZE } from './units.js';
 
 /** Rows of a row group where the file does not say: DuckDB's own default, 60 of its vectors. */
 export const DEFAULT_ROW_GROUP_SIZE = 122_880;
 /** DuckDB and the model do not run in less. */
 const LEAST_MEMORY = 128e6;
+/** Below, a machine that is busy elsewhere for a moment would pass for a model that hangs. */
+const LEAST_TIMEOUT_S = 0.1;
 /** The prefix of columns that Colonnade adds to its own files. */
 export const RESERVED_PREFIX = '__colonnade_';
 
@@ -214,7 +216,18 @@ const rule = mapping({
     .describe('Infinities: invalid, the row is invalid; allow, the model gets them.'),
 }).describe('When a value makes its row invalid. NULL, NaN and infinities do unless said otherwise.');
 
-const limitPhrase = 'a share such as 1% (at most 100%), or a whole number of rows';
+function limit(phrase: string) {
+  return z.union(
+    [
+      whole(0, Number.MAX_SAFE_INTEGER, phrase),
+      z
+        .string({ error: phrase })
+        .regex(PERCENT, { error: phrase })
+        .refine((given) => !(parsePercent(given) > 1), { error: phrase }),
+    ],
+    { error: phrase },
+  );
+}
 
 const validate = mapping({
   // `on_invalid: null` is written without quotes: the reader takes it for the word, and editors must as well.
@@ -224,19 +237,14 @@ const validate = mapping({
     .describe(
       'Invalid rows: quarantine, they go to a file of their own; null, their predictions are NULL; fail, the run fails.',
     ),
-  max_invalid: z
-    .union(
-      [
-        whole(0, Number.MAX_SAFE_INTEGER, limitPhrase),
-        z
-          .string({ error: limitPhrase })
-          .regex(PERCENT, { error: limitPhrase })
-          .refine((given) => !(parsePercent(given) > 1), { error: limitPhrase }),
-      ],
-      { error: limitPhrase },
-    )
+  max_invalid: limit('a share such as 1% (at most 100%), or a whole number of rows')
     .optional()
     .describe('With more invalid rows than this the run fails: a share such as 1%, or a number of rows.'),
+  max_nan: limit('a share such as 1% (at most 100%), or a whole number of predictions')
+    .optional()
+    .describe(
+      'With more NaN in one of the new columns than this the run fails: a share of the rows such as 1%, or a number.',
+    ),
   rules: z
     .record(text('the name of a feature or column'), rule, { error: 'a mapping of features or columns to rules' })
     .default({})
@@ -272,6 +280,8 @@ const sink = mapping({
   ],
 });
 
+const timeoutPhrase = 'a duration such as 90s, 10min or 1h, at least 100ms, or off';
+
 const sizePhrase = 'a size such as 512MB or 2GiB, at least 128MB';
 
 const run = mapping({
@@ -279,6 +289,21 @@ const run = mapping({
   retries: whole(0, 100, 'a whole number from 0 to 100')
     .default(3)
     .describe('How often a part of the data is tried again after a fault that may pass.'),
+  timeout: z
+    .union(
+      [
+        oneOf(['off']),
+        z
+          .string({ error: timeoutPhrase })
+          .regex(DURATION, { error: timeoutPhrase })
+          .refine((given) => !(parseDuration(given) < LEAST_TIMEOUT_S), { error: timeoutPhrase }),
+      ],
+      { error: timeoutPhrase },
+    )
+    .optional()
+    .describe(
+      'The longest that a model may take for one batch, as in 90s or 10min; then its process is ended. Default: 10min.',
+    ),
   memory: z
     .string({ error: sizePhrase })
     .regex(SIZE, { error: sizePhrase })

@@ -6,7 +6,7 @@ import { didYouMean, nearest } from './nearest.js';
 import { MOST_PROBLEMS, type Finding, type ProblemList } from './problems.js';
 import { confusedMissing, keysIn, SECTION_KEYS } from './schema.js';
 import { entriesOf, entry, nodeAt, offsetAt, type ScalarNode, type TreeNode } from './tree.js';
-import { SIZE } from './units.js';
+import { DURATION, SIZE } from './units.js';
 
 /** An issue of zod once the branch of a union that was meant is chosen. */
 interface Violation {
@@ -156,12 +156,21 @@ function hintFor(path: readonly Segment[], node: TreeNode, { words, types }: Vio
 function special(path: readonly Segment[], node: ScalarNode): string | undefined {
   const key = path.join('.');
   const { value } = node;
-  if (key === 'validate.max_invalid' && typeof value === 'number' && value > 0 && value < 1) {
+  if (
+    (key === 'validate.max_invalid' || key === 'validate.max_nan') &&
+    typeof value === 'number' &&
+    value > 0 &&
+    value < 1
+  ) {
     return `a share is written in percent: \`${Number((value * 100).toPrecision(12))}%\``;
   }
   if (key === 'run.memory') {
     if (typeof value === 'number') return 'write the unit: `512MB`';
     if (typeof value === 'string' && !SIZE.test(value)) return 'units: B, KB, MB, GB, TB, KiB, MiB, GiB, TiB';
+  }
+  if (key === 'run.timeout') {
+    if (typeof value === 'number') return `write the unit: \`${value}s\``;
+    if (typeof value === 'string' && !DURATION.test(value)) return 'units: ms, s, min, h';
   }
   if (path[0] === 'validate' && path.includes('missing') && typeof value === 'boolean') {
     return 'a bool feature takes 1 for true and 0 for false';

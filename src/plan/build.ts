@@ -129,6 +129,7 @@ export function buildPlan(pipeline: Pipeline, facts: PlanFacts): Plan {
     outputs,
     onInvalid: pipeline.validate.onInvalid,
     ...(pipeline.validate.maxInvalid === undefined ? {} : { maxInvalid: pipeline.validate.maxInvalid }),
+    ...(pipeline.validate.maxNan === undefined ? {} : { maxNan: pipeline.validate.maxNan }),
     sink: {
       mode: pipeline.sink.mode,
       path: pipeline.sink.path,
@@ -138,7 +139,7 @@ export function buildPlan(pipeline: Pipeline, facts: PlanFacts): Plan {
       compression: pipeline.sink.compression,
       rowGroupSize: pipeline.sink.rowGroupSize,
     },
-    run: { workers: pipeline.run.workers, retries: pipeline.run.retries, memory: pipeline.run.memory },
+    run: pipeline.run,
     expected: {
       rows,
       bytesRead,
@@ -155,6 +156,13 @@ export function buildPlan(pipeline: Pipeline, facts: PlanFacts): Plan {
       ...projection.notes,
       ...driftNotes,
       ...hiddenFolders(files, sourceColumns),
+      ...models.flatMap(({ name, signature }) =>
+        signature.mayHang === true
+          ? [
+              `${name === undefined ? 'the model' : `model ${name}`} has a Loop, which may never end: it is run in worker processes alone, and was not tried`,
+            ]
+          : [],
+      ),
       ...warnings,
     ],
     warnings,

@@ -1,4 +1,5 @@
 /** A plan in words: all that a run will do, for a person to check before it does. */
+import { DEFAULT_TIMEOUT_S } from '../pipeline/pipeline.js';
 import { tensorInWords } from './inputs.js';
 import { alignRows } from './layout.js';
 import { shownNames } from './names.js';
@@ -237,6 +238,10 @@ function explainWork({ shards, run }: Plan): string[] {
         : String(run.workers),
     ],
     ['retries', `${run.retries} a shard`],
+    [
+      'timeout',
+      run.timeout === null ? 'none' : `${run.timeout ?? DEFAULT_TIMEOUT_S} s for a batch, in worker processes`,
+    ],
   ]);
 }
 

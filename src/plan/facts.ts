@@ -179,6 +179,11 @@ export interface ModelSignature {
   readonly parameters: number;
   /** Trees of its tree ensembles. */
   readonly trees: number;
+  /**
+   * Whether a node repeats a part of the graph until a condition says stop (Loop), so that it may never end. Such a model is
+   * only ever run in a process that can be ended.
+   */
+  readonly mayHang?: true;
   /** Values that a row has after the widest layer of the graph, as far as its constants tell; 0 where they do not. */
   readonly widestLayer: number;
 }

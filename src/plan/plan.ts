@@ -132,6 +132,8 @@ export interface Plan {
   readonly outputs: readonly PlannedOutput[];
   readonly onInvalid: OnInvalid;
   readonly maxInvalid?: InvalidLimit;
+  /** For the NaN of each output. */
+  readonly maxNan?: InvalidLimit;
   readonly sink: {
     readonly mode: SinkMode;
     readonly path: string;
@@ -142,7 +144,13 @@ export interface Plan {
     readonly compression: Compression;
     readonly rowGroupSize: number;
   };
-  readonly run: { readonly workers: number | 'auto'; readonly retries: number; readonly memory: number };
+  readonly run: {
+    readonly workers: number | 'auto';
+    readonly retries: number;
+    readonly memory: number;
+    /** Seconds that a model may take for a batch; null for any; the default when absent. */
+    readonly timeout?: number | null;
+  };
   readonly expected: {
     readonly rows: number;
     /** Compressed bytes of the columns that are read for scoring. */

@@ -1,5 +1,5 @@
 /** The rules that rows are checked by, in words. */
-import type { Rule } from '../pipeline/pipeline.js';
+import type { InvalidLimit, Rule } from '../pipeline/pipeline.js';
 import type { ElementType } from './facts.js';
 import { alignRows } from './layout.js';
 import type { Plan } from './plan.js';
@@ -16,13 +16,9 @@ const ON_INVALID = {
 
 /** What happens to invalid rows, then one line a column that is checked. */
 export function explainRules(plan: Plan): string[] {
-  const { maxInvalid } = plan;
-  const limit =
-    maxInvalid === undefined
-      ? 'none'
-      : 'share' in maxInvalid
-        ? `${formatShare(maxInvalid.share, 1)} of the rows`
-        : counted(maxInvalid.count, 'row');
+  const { maxInvalid, maxNan } = plan;
+  const inWords = (limit: InvalidLimit, noun: string): string =>
+    'share' in limit ? `${formatShare(limit.share, 1)} of the rows` : counted(limit.count, noun);
   const checked = new Map<string, string>();
   for (const { name, role, rule, element } of plan.projection) {
     if (role === 'feature' || role === 'rule') checked.set(name, ruleInWords(rule, element));
@@ -36,7 +32,17 @@ export function explainRules(plan: Plan): string[] {
     ['invalid', `rows are ${ON_INVALID[plan.onInvalid]}`],
     ...(plan.onInvalid === 'fail'
       ? []
-      : [['at most', limit === 'none' ? 'any number of invalid rows' : `${limit}; above it the run fails`]]),
+      : [
+          [
+            'at most',
+            maxInvalid === undefined
+              ? 'any number of invalid rows'
+              : `${inWords(maxInvalid, 'row')}; above it the run fails`,
+          ],
+        ]),
+    ...(maxNan === undefined
+      ? []
+      : [['NaN', `at most for ${inWords(maxNan, 'prediction')} of each new column; above it the run fails`]]),
     ...[...byRule].map(([words, names]) => ['check', `${listed(names)}: ${words}`]),
   ]);
 }

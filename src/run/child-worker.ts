@@ -1,14 +1,22 @@
 /** The main process' side of a worker process. */
 import { fork, type ChildProcess } from 'node:child_process';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { ColonnadeError, type SerializedError } from '../errors.js';
+import { DEFAULT_TIMEOUT_S } from '../pipeline/pipeline.js';
+import type { Plan } from '../plan/plan.js';
+import { rowsInWords } from '../plan/quantities.js';
+import type { Preview } from './events.js';
 import type { ShardResult } from './shard-attempt.js';
 import type { GroupEvents, ShardWorker, WorkerTask } from './shard-worker.js';
+import { OVERDUE_PIPE, type OverdueCall } from './watchdog.js';
 
 export type ToWorker =
   | { readonly type: 'open'; readonly task: WorkerTask }
   | { readonly type: 'score'; readonly shards: readonly number[] }
   | { readonly type: 'memory' }
+  /** In place of a task. */
+  | { readonly type: 'preview'; readonly plan: Plan; readonly count: number }
   | { readonly type: 'close' };
 
 export type FromWorker =
@@ -18,6 +26,7 @@ export type FromWorker =
   /** All shards of the group are done. */
   | { readonly type: 'scored' }
   | { readonly type: 'memory'; readonly peak: number }
+  | { readonly type: 'preview'; readonly preview: Preview }
   | { readonly type: 'failed'; readonly error: SerializedError };
 
 /** A worker that does not end by itself is killed after this many milliseconds. */
@@ -29,13 +38,17 @@ export interface ProcessWorker extends ShardWorker {
   peakMemory(): Promise<number>;
 }
 
-/** Forks a worker process and waits until its database and model are open. */
-export async function openChildWorker(task: WorkerTask): Promise<ProcessWorker> {
+function forkWorker(plan: Plan): ChildWorker {
   const child = fork(fileURLToPath(new URL('./worker-process.js', import.meta.url)), [], {
     serialization: 'advanced',
-    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc', 'pipe'],
   });
-  const worker = new ChildWorker(child);
+  return new ChildWorker(child, plan);
+}
+
+/** Forks a worker process and waits until its database and model are open. */
+export async function openChildWorker(task: WorkerTask): Promise<ProcessWorker> {
+  const worker = forkWorker(task.plan);
   try {
     await worker.ask({ type: 'open', task }, (message) => message.type === 'ready');
   } catch (error) {
@@ -45,6 +58,27 @@ export async function openChildWorker(task: WorkerTask): Promise<ProcessWorker> 
   return worker;
 }
 
+/**
+ * Has a process of its own score the first rows of a plan; see `previewPlan`.
+ * @param signal ends it, with its reason.
+ */
+export async function previewInChild(plan: Plan, count: number, signal?: AbortSignal): Promise<Preview> {
+  signal?.throwIfAborted();
+  const worker = forkWorker(plan);
+  const close = (): void => void worker.close();
+  signal?.addEventListener('abort', close);
+  try {
+    const told = await worker.ask({ type: 'preview', plan, count }, (message) => message.type === 'preview');
+    return (told as Extract<FromWorker, { type: 'preview' }>).preview;
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
+  } finally {
+    signal?.removeEventListener('abort', close);
+    await worker.close();
+  }
+}
+
 class ChildWorker implements ProcessWorker {
   #onMessage: ((message: FromWorker) => void) | undefined;
   #onDeath: ((error: ColonnadeError) => void) | undefined;
@@ -52,16 +86,22 @@ class ChildWorker implements ProcessWorker {
 
   readonly #child: ChildProcess;
 
-  constructor(child: ChildProcess) {
+  constructor(child: ChildProcess, plan: Plan) {
     this.#child = child;
 
+    let overdue = '';
+    // None where it could not be started.
+    (child.stdio[OVERDUE_PIPE] as Readable | null | undefined)?.on('data', (text: Buffer) => {
+      overdue += text.toString();
+    });
     child.on('message', (message: FromWorker) => this.#onMessage?.(message));
-    child.on('error', (error) => this.#died(`a worker process failed: ${error.message}`));
-    child.on('exit', (code, signal) =>
-      this.#died(
-        signal === null ? `a worker process ended with status ${code}` : `a worker process was ended by ${signal}`,
-      ),
-    );
+    child.on('error', (error) => this.#died(workerDied(`a worker process failed: ${error.message}`)));
+    // By then all that it has told is read.
+    child.on('close', (code, signal) => {
+      if (overdue !== '') this.#died(timedOut(plan, JSON.parse(overdue) as OverdueCall));
+      else if (signal === null) this.#died(workerDied(`a worker process ended with status ${code}`));
+      else this.#died(workerDied(`a worker process was ended by ${signal}`));
+    });
   }
 
   async score(shards: readonly number[], { onRows, onDone }: GroupEvents): Promise<void> {
@@ -118,10 +158,21 @@ class ChildWorker implements ProcessWorker {
     });
   }
 
-  #died(message: string): void {
-    this.#death ??= workerDied(message);
+  #died(error: ColonnadeError): void {
+    this.#death ??= error;
     this.#onDeath?.(this.#death);
   }
+}
+
+function timedOut({ models, files, run }: Plan, { model, file, from, to }: OverdueCall): ColonnadeError {
+  return new ColonnadeError(
+    'MODEL_TIMEOUT',
+    `${files[file]!.path}, ${rowsInWords(from, to)}: ${models[model]!.path} took longer than ${run.timeout ?? DEFAULT_TIMEOUT_S} s for this batch, and its process was ended`,
+    {
+      phase: 'model',
+      hint: 'where the model needs that long, raise run.timeout or use a smaller model.batch_size',
+    },
+  );
 }
 
 function workerDied(message: string): ColonnadeError {

@@ -76,6 +76,8 @@ export type RunEvent =
       readonly delayMs: number;
       readonly error: SerializedError;
     }
+  /** A shard failed for good. The others go on, for another run to use them; this one will fail. */
+  | { readonly type: 'failed'; readonly shard: number; readonly error: SerializedError }
   | { readonly type: 'phase'; readonly phase: 'scoring' | 'writing' | 'publishing' }
   | { readonly type: 'warning'; readonly message: string }
   | { readonly type: 'finished'; readonly summary: RunSummary };

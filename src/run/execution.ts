@@ -11,21 +11,21 @@
  * Until step 5 nothing outside `<output>.colonnade/` is touched.
  */
 import { setMaxListeners } from 'node:events';
-import { rm } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { makeFolder } from '../commit/durable.js';
+import { exists, makeFolder } from '../commit/durable.js';
 import { refuseHeld } from '../commit/epoch.js';
 import { balance, type LedgerEntry } from '../commit/ledger.js';
 import type { Manifest } from '../commit/manifest.js';
-import { placesOf, type Places } from '../commit/places.js';
+import { isOfPlan, placesOf, type Places } from '../commit/places.js';
 import { checkOutput } from '../commit/preflight.js';
 import { isPublishing, publish, recover } from '../commit/publish.js';
 import { sweepRecords, writeRecord, type RunRecord } from '../commit/records.js';
 import { syncTree, writeSuccess } from '../commit/stage.js';
 import { thisSystem } from '../commit/system.js';
-import { goOnFromEarlier, leave, takeOutput, type Holding } from '../commit/takeover.js';
+import { earlierRuns, goOnFromEarlier, leave, takeOutput, type Holding } from '../commit/takeover.js';
 import { ColonnadeError, EXIT } from '../errors.js';
 import { checkUnchanged } from '../parquet/unchanged.js';
 import type { Plan, Shard } from '../plan/plan.js';
@@ -33,6 +33,7 @@ import type { ShardCounts } from '../score/shard.js';
 import { openSink } from '../sink/open.js';
 import { writeQuarantine } from '../sink/quarantine.js';
 import { openDatabase, type Database } from '../source/database.js';
+import { systemError } from '../system-errors.js';
 import type { RunEvent, RunOptions, RunSummary } from './events.js';
 import { planHash } from './plan-hash.js';
 import { finishedShards, hasFinishedShards, sweepShards } from './resume.js';
@@ -68,6 +69,8 @@ export class Execution {
   readonly #shards: ReadonlyMap<number, readonly Shard[]>;
   /** Known once the run has begun. */
   #choice: WorkerChoice = { workers: 1, mainScores: true };
+  /** An earlier run of the plan has died while its main process scored. */
+  #mainDied = false;
   /** The sink's. */
   #database: Promise<Database> | undefined;
   /** The one that the plan was made with, until a worker has taken it. */
@@ -162,11 +165,16 @@ export class Execution {
     const plan = this.#plan;
     const { staging } = this.#places;
     const left = await leftovers(this.#places, this.#hash);
+    this.#mainDied = await this.#hasMainDied();
     await goOnFromEarlier(this.#places, this.#hash, { fresh: this.#options.fresh === true });
     for (const folder of [staging.shards, staging.output, staging.work, staging.spill]) await makeFolder(folder);
     const staged = describePlan(plan, this.#hash, this.#id);
     await writeStagedPlan(staging.root, staged);
-    this.#choice = await chooseWorkers(plan, this.#options.workers);
+    // From here on models are run in this process, be it to measure them. Once one has died the mark stays until the run is
+    // done: what fails in a worker process is not to be tried here the next time.
+    await this.#markMainScores();
+    this.#choice = await chooseWorkers(plan, this.#options.workers, this.#mainDied);
+    if (!this.#choice.mainScores) await this.#unmarkMainScores();
     const results = await finishedShards(plan, this.#hash, staging.shards, this.#signal);
     await sweepShards(staging.shards, results);
     const resumedRows = sum([...results.values()], ({ counts }) => counts.rows);
@@ -180,6 +188,13 @@ export class Execution {
       workers: this.#choice.workers,
     });
     for (const message of plan.warnings) this.#emit({ type: 'warning', message });
+    if (this.#mainDied && results.size < plan.shards.length) {
+      this.#emit({
+        type: 'warning',
+        message:
+          'an earlier run of this plan died while its main process scored; this one scores in a worker process, so that a crash of the model is told and costs a part',
+      });
+    }
     if (results.size > 0)
       this.#emit({
         type: 'resumed',
@@ -242,7 +257,7 @@ export class Execution {
         emit: this.#emit,
         signal: this.#signal,
         fail: (error) => this.#failed.abort(error),
-      });
+      }).finally(() => this.#unmarkMainScores());
       this.#lap('score');
       this.#emit({ type: 'phase', phase: 'writing' });
       const outputs = await sink.finish();
@@ -349,7 +364,7 @@ export class Execution {
     const choice = this.#choice;
     const database = this.#planning;
     // Models and database are the first worker's: another one, opened after a failure, opens its own.
-    this.#choice = { workers: choice.workers, mainScores: choice.workers === 1 };
+    this.#choice = { workers: choice.workers, mainScores: choice.mainScores && choice.workers === 1 };
     this.#planning = undefined;
     return openWorker(
       {
@@ -398,10 +413,12 @@ export class Execution {
     const { staging } = this.#places;
     // A publication that has begun is finished by the next run from what is staged.
     if (await isPublishing(this.#places)) return;
+    await this.#unmarkMainScores();
     const final: readonly number[] = [EXIT.checkFailed, EXIT.usage, EXIT.tryLater, EXIT.mismatch];
     const resumable = !(error instanceof ColonnadeError) || !final.includes(error.exitCode);
     const keep = resumable && (await hasFinishedShards(this.#plan, this.#hash, staging.shards));
-    const leftovers = keep ? [staging.output, staging.quarantine, staging.work, staging.spill] : [staging.root];
+    const work = [staging.output, staging.quarantine, staging.work, staging.spill];
+    const leftovers = keep ? work : this.#mainDied && resumable ? [...work, staging.shards] : [staging.root];
     for (const path of leftovers) await rm(path, { recursive: true, force: true });
   }
 
@@ -421,6 +438,26 @@ export class Execution {
       ...(this.#resumed === undefined ? {} : { resumed: this.#resumed }),
     };
     await writeRecord(this.#places, record, { sync: end.state === 'failed' || end.state === 'interrupted' });
+  }
+
+  /** Whether a main process has died while it scored shards of this plan. Asked while the folders of earlier runs are there. */
+  async #hasMainDied(): Promise<boolean> {
+    for (const { root, mainScores } of await earlierRuns(this.#places.staging))
+      if (isOfPlan(basename(root), this.#hash) && (await exists(mainScores))) return true;
+    return false;
+  }
+
+  /** Not synced: it is to survive the end of this process, not that of the machine. */
+  async #markMainScores(): Promise<void> {
+    const path = this.#places.staging.mainScores;
+    await writeFile(path, '').catch((error: unknown) => {
+      throw systemError(error, 'run', 'writing', path);
+    });
+  }
+
+  async #unmarkMainScores(): Promise<void> {
+    // One that cannot be removed costs a worker process, no more.
+    if (!this.#mainDied) await rm(this.#places.staging.mainScores, { force: true }).catch(() => undefined);
   }
 
   #stopIfAborted(): void {

@@ -1,9 +1,10 @@
 /** Scores the shards of a run, and gives what is scored to the sink while others are scored. */
 import type { Plan, Shard } from '../plan/plan.js';
+import { rowsInWords } from '../plan/quantities.js';
 import { groupShards } from '../plan/shards.js';
 import type { Sink } from '../sink/sink.js';
 import type { RunEvent } from './events.js';
-import { InvalidRows } from './invalid-rows.js';
+import { Limits } from './limits.js';
 import { Meter } from './meter.js';
 import { scoreShards } from './pool.js';
 import { finishedShard } from './resume.js';
@@ -43,15 +44,17 @@ export async function scoreIntoSink(context: ScoringContext): Promise<Map<number
     plan.expected.rows,
     sum([...results.values()], ({ counts }) => counts.rows),
   );
-  const invalid = new InvalidRows(plan);
+  const limits = new Limits(plan);
   /** Shards of each file that the sink was given. */
   const given = plan.files.map(() => 0);
   const written = new Map<number, number | null>();
+  /** A shard failed for good: nothing will be published. */
+  let isLost = false;
   // One shard or file at a time goes to the sink, while the workers go on.
   let sinking = Promise.resolve();
   const inTurn = (work: () => Promise<void> | undefined): void => {
     sinking = sinking
-      .then(() => (signal.aborted ? undefined : work()))
+      .then(() => (signal.aborted || isLost ? undefined : work()))
       // The first failure counts: what fails after it, or after an abort, does so because of that.
       .catch(fail);
   };
@@ -74,7 +77,7 @@ export async function scoreIntoSink(context: ScoringContext): Promise<Map<number
         });
     }
   };
-  for (const result of results.values()) invalid.add(result.counts);
+  for (const result of results.values()) limits.add(result.counts);
   for (const { index } of plan.files) offer(index);
   const report = (shard: number, rows: number): void => {
     const reading = meter.update(shard, rows);
@@ -93,7 +96,7 @@ export async function scoreIntoSink(context: ScoringContext): Promise<Map<number
           results.set(result.shard, result);
           report(result.shard, result.counts.rows);
           try {
-            invalid.add(result.counts);
+            limits.add(result.counts);
           } catch (error) {
             fail(error);
           }
@@ -104,6 +107,17 @@ export async function scoreIntoSink(context: ScoringContext): Promise<Map<number
           emit({ type: 'warning', message: `shard ${shard} was done when its worker died: ${error.message}` }),
         onRetry: (shard, attempt, delayMs, error) =>
           emit({ type: 'retry', shard, attempt, delayMs, error: error.toJSON() }),
+        onFailed: (shard, error) => {
+          isLost = true;
+          emit({ type: 'failed', shard, error: error.toJSON() });
+        },
+        placeOf: (shard) => {
+          const { file, firstRow, rows } = plan.shards[shard]!;
+          return { file: plan.files[file]!.path, rows: rowsInWords(firstRow, firstRow + rows) };
+        },
+        done: results.size,
+        // It was asked for that the first one does.
+        endsRun: ({ code }) => code === 'MODEL_FAILED' && plan.onInvalid === 'fail',
         signal,
       },
     );

@@ -8,7 +8,7 @@ import type { Model } from '../model/engine.js';
 import type { Encoder } from '../parquet/encode.js';
 import { ScoresWriter } from '../parquet/scores.js';
 import type { Plan, Shard } from '../plan/plan.js';
-import { ShardScorer, type RowGroupMemory, type ScoredPart, type ShardCounts } from '../score/shard.js';
+import { ShardScorer, type CallWatch, type RowGroupMemory, type ScoredPart, type ShardCounts } from '../score/shard.js';
 import { systemError } from '../system-errors.js';
 import { attemptName, shardManifest } from './shard-files.js';
 
@@ -54,7 +54,7 @@ export class ShardAttempt {
   constructor(
     task: AttemptTask,
     shard: Shard,
-    tools: { readonly models: readonly Model[]; readonly encoder: Encoder },
+    tools: { readonly models: readonly Model[]; readonly encoder: Encoder; readonly watch?: CallWatch },
     memory: RowGroupMemory,
     events: { readonly onRows: (shard: number, rows: number) => void },
   ) {
@@ -70,6 +70,7 @@ export class ShardAttempt {
       { appendRowGroup: (group) => this.#writer.appendRowGroup(group.finish()) },
       {
         memory,
+        ...(tools.watch === undefined ? {} : { watch: tools.watch }),
         // That all are done is told by the result.
         onRows: (rows) => {
           if (rows < shard.rows) events.onRows(shard.index, rows);

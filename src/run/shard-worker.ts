@@ -9,7 +9,7 @@ import type { Model } from '../model/engine.js';
 import { loadEncoder, type Encoder } from '../parquet/encode.js';
 import type { Plan, Shard } from '../plan/plan.js';
 import { scoresFields } from '../score/row-group-scores.js';
-import { RowGroupMemory } from '../score/shard.js';
+import { RowGroupMemory, type CallWatch } from '../score/shard.js';
 import { DATABASE_SHARE, openDatabase, type Database } from '../source/database.js';
 import { openScanner, type Scanner } from '../source/scanner.js';
 import { ShardAttempt, type ShardResult } from './shard-attempt.js';
@@ -59,12 +59,12 @@ export async function openPlannedModels({ models, outputs }: Plan): Promise<Mode
 
 /**
  * Opens database and model in this process.
- * @param opened what is open already; it is the worker's from then on.
+ * @param opened what is open already; it is the worker's from then on. `watch` is told of each call of a model.
  */
 export async function openLocalWorker(
   task: WorkerTask,
   signal?: AbortSignal,
-  opened: { readonly models?: readonly Model[]; readonly database?: Database } = {},
+  opened: { readonly models?: readonly Model[]; readonly database?: Database; readonly watch?: CallWatch } = {},
 ): Promise<ShardWorker> {
   const { plan, staging } = task;
   const openingDatabase =
@@ -85,7 +85,9 @@ export async function openLocalWorker(
       loadEncoder(scoresFields(plan.outputs), plan.sink.compression),
     ]);
     const scanner = await openScanner(database, plan.projection);
-    return new LocalWorker(task, { database, scanner, models, encoder }, signal);
+    const { watch } = opened;
+    const tools = { database, scanner, models, encoder, ...(watch === undefined ? {} : { watch }) };
+    return new LocalWorker(task, tools, signal);
   } catch (error) {
     // What did open is closed: the next attempt opens its own.
     const [database, models] = await Promise.allSettled([openingDatabase, openingModels]);
@@ -101,6 +103,7 @@ interface Tools {
   readonly scanner: Scanner;
   readonly models: readonly Model[];
   readonly encoder: Encoder;
+  readonly watch?: CallWatch;
 }
 
 /** Milliseconds that a query over several shards is to take: asking is little beside it, and signals are heard after it. */

@@ -48,12 +48,17 @@ export interface WorkerChoice {
 
 /**
  * What `workers: auto` stands for depends on how long the model takes here and now, which changes no byte of the output.
+ * @param mainDied the main process has died while it scored this plan: it is not to do so again
  */
-export async function chooseWorkers(plan: Plan, requested?: number): Promise<WorkerChoice> {
+export async function chooseWorkers(plan: Plan, requested?: number, mainDied = false): Promise<WorkerChoice> {
+  const isApart = mainDied || scoresApart(plan);
   const wanted = requested ?? plan.run.workers;
   const most = atMost(plan, wanted === 'auto' ? availableParallelism() : wanted);
-  if (wanted !== 'auto') return { workers: most, mainScores: most === 1 };
-  if (most === 1) return { workers: 1, mainScores: true };
+  if (wanted !== 'auto') return { workers: most, mainScores: most === 1 && !isApart };
+  if (most === 1) return { workers: 1, mainScores: !isApart };
+  // To open one that killed this process once is a risk as well.
+  if (mainDied || plan.models.some(({ signature }) => signature.mayHang === true))
+    return { workers: most, mainScores: false };
   const models = await openPlannedModels(plan);
   let perRow = 0;
   for (const [i, { inputs, batchSize, fixedBatch }] of plan.models.entries()) {
@@ -61,11 +66,21 @@ export async function chooseWorkers(plan: Plan, requested?: number): Promise<Wor
     perRow += secondsPerRow(models[i]!, inputs, rows) ?? UNMEASURED_S;
   }
   const seconds = perRow * plan.expected.rows;
-  if (models.every(({ isNative }) => !isNative))
-    return { workers: seconds < WORTH_HELPERS_S ? 1 : most, mainScores: true, models };
-  if (seconds < WORTH_PROCESSES_S) return { workers: 1, mainScores: true, models };
+  if (!isApart) {
+    if (models.every(({ isNative }) => !isNative))
+      return { workers: seconds < WORTH_HELPERS_S ? 1 : most, mainScores: true, models };
+    if (seconds < WORTH_PROCESSES_S) return { workers: 1, mainScores: true, models };
+  }
   for (const model of models) await model.release();
-  return { workers: most, mainScores: false };
+  return { workers: seconds < WORTH_PROCESSES_S ? 1 : most, mainScores: false };
+}
+
+/**
+ * Whether models are to be run in processes that can be ended, be it one: where a deadline was asked for, and where one may
+ * hang. Without either a model of few rows is scored in the main process, in which nothing could stop it.
+ */
+export function scoresApart({ run, models }: Pick<Plan, 'run' | 'models'>): boolean {
+  return typeof run.timeout === 'number' || models.some(({ signature }) => signature.mayHang === true);
 }
 
 /** As many of so many workers as there is something to hand over to. */

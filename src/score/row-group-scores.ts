@@ -4,7 +4,7 @@ import type { Tensor } from '../model/engine.js';
 import { reallocate } from '../model/element-types.js';
 import { OutputColumnBuilder } from '../model/outputs.js';
 import { outputField } from '../plan/arrow-types.js';
-import { REASON_COLUMN, STATUS_COLUMN, type PlannedOutput } from '../plan/plan.js';
+import { REASON_COLUMN, ROW_STATUS, STATUS_COLUMN, type PlannedOutput } from '../plan/plan.js';
 
 /** Columns of a scores file: the outputs, the status of each row, and the reason of those that are invalid. */
 export function scoresFields(outputs: readonly PlannedOutput[]): Field[] {
@@ -74,6 +74,8 @@ export class RowGroupScores {
   #status: Uint8Array = new Uint8Array(0);
   readonly #reasons = new Map<number, string>();
   #marked = false;
+  /** Rows that a model failed on. */
+  readonly #rejected = new Set<number>();
   /** By model: their batches need not end at the same rows. */
   readonly #waiting: Waiting[];
 
@@ -89,6 +91,7 @@ export class RowGroupScores {
     for (const column of this.#columns) column.reset(rows);
     this.#status = reallocate('uint8', rows, this.#status);
     this.#reasons.clear();
+    this.#rejected.clear();
     this.#marked = false;
     this.#waiting.forEach((_, model) => (this.#waiting[model] = noneWaiting()));
   }
@@ -98,6 +101,18 @@ export class RowGroupScores {
     this.#marked = true;
     this.#status[row] = status;
     if (reason !== undefined) this.#reasons.set(row, reason);
+  }
+
+  /**
+   * Says that a model fails on a row: it has no score, not of the other models either.
+   * @returns whether none has failed on it before.
+   */
+  reject(row: number, status: number, reason: string): boolean {
+    const isNew = this.#status[row] === ROW_STATUS.scored;
+    const known = this.#reasons.get(row);
+    this.#rejected.add(row);
+    this.mark(row, status, known === undefined ? reason : `${known}; ${reason}`);
+    return isNew;
   }
 
   /**
@@ -124,6 +139,12 @@ export class RowGroupScores {
     }
   }
 
+  /** Position in the row group of a row that waits for a model, by its place in the batch. */
+  waitingRow(model: number, at: number): number {
+    const { first, positions } = this.#waiting[model]!;
+    return positions === undefined ? first + at : positions[at]!;
+  }
+
   /** Takes what a model gave for the rows that waited for it. */
   write(model: number, outputs: ReadonlyMap<string, Tensor>): void {
     const { first, count, positions } = this.#waiting[model]!;
@@ -135,6 +156,20 @@ export class RowGroupScores {
       else column.write(tensor, scattered);
     }
     this.#waiting[model] = noneWaiting();
+  }
+
+  /** The rows that waited for a model have no scores of it. */
+  skip(model: number): void {
+    this.#waiting[model] = noneWaiting();
+  }
+
+  /** All models are done with the row group: what one of them rejected keeps nothing of the others. */
+  settle(): void {
+    if (this.#rejected.size === 0) return;
+    for (const row of this.#rejected) for (const column of this.#columns) column.clear(row);
+    const reasons = [...this.#reasons].sort(([a], [b]) => a - b);
+    this.#reasons.clear();
+    for (const [row, reason] of reasons) this.#reasons.set(row, reason);
   }
 
   /** NaN predictions by column; only columns that have any. */

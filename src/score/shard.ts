@@ -2,16 +2,21 @@
  * Scores one shard: batches of rows → validate → tensors → model → columns, row group by row group.
  *
  * Batches of a model are windows of its `batchSize` rows that start anew with every row group, so their borders depend on
- * the file alone. Several models are given the same rows, each in windows of its own. Within a window the rows to score are gathered and given to the model at once; invalid rows are left out.
+ * the file alone. Several models are given the same rows, each in windows of its own. Within a window the rows to score are
+ * gathered and given to the model at once; invalid rows are left out. Rows that the model fails on are found by bisection,
+ * and another row of the batch stands in for them: the others have the scores that they would have had.
  * Several row groups may be under way at once, as DuckDB reads them in threads of its own.
  */
 import type { RecordBatch } from 'apache-arrow';
 import { ColonnadeError } from '../errors.js';
-import type { Engine } from '../model/engine.js';
+import type { Engine, ModelBatch, Tensor } from '../model/engine.js';
 import { BatchBuilder } from '../model/batch-builder.js';
+import { selectRows } from '../model/batch-rows.js';
+import { reasonOf } from '../model/session-errors.js';
 import { ROW_STATUS, type Plan, type Shard } from '../plan/plan.js';
 import { rowsInWords } from '../plan/quantities.js';
 import { validateBatch } from '../validate/validate.js';
+import { findRejected, SearchBudget, TooManyRejected } from './rejected-rows.js';
 import { RowGroupScores } from './row-group-scores.js';
 
 /** Rows of a shard by what became of them, with the reasons. */
@@ -21,7 +26,9 @@ export interface ShardCounts {
   readonly quarantined: number;
   readonly nulled: number;
   readonly filtered: number;
-  /** Invalid rows by reason. */
+  /** Of the quarantined or nulled rows, those that a model failed on. */
+  readonly rejected: number;
+  /** Invalid rows by reason; what differs from row to row in the words of a model is left out. */
   readonly reasons: Readonly<Record<string, number>>;
   /** NaN predictions by output column. */
   readonly nan: Readonly<Record<string, number>>;
@@ -40,9 +47,21 @@ export interface ScoresTarget {
   appendRowGroup(scores: RowGroupScores): void;
 }
 
+/** Is told of each call of a model, before and after it. Both are called for every batch, and must not throw. */
+export interface CallWatch {
+  /**
+   * @param model position in the plan's models
+   * @param file position in the plan's files
+   * @param from first row of the batch in the file; `to` is one past the last
+   */
+  begin(model: number, file: number, from: number, to: number): void;
+  end(): void;
+}
+
 export interface ScoreOptions {
   /** Memory that an earlier shard of the plan has used. */
   readonly memory?: RowGroupMemory;
+  readonly watch?: CallWatch;
   /** Called as rows are done, with the rows of the shard that are. */
   readonly onRows?: (rows: number) => void;
 }
@@ -104,13 +123,14 @@ export class ShardScorer {
   /** By model. */
   readonly #batchSizes: readonly number[];
   readonly #invalidStatus: number;
-  readonly #counts = { rows: 0, scored: 0, quarantined: 0, nulled: 0, filtered: 0 };
+  readonly #counts = { rows: 0, scored: 0, quarantined: 0, nulled: 0, filtered: 0, rejected: 0 };
   readonly #reasons = new Map<string, number>();
   readonly #nan = new Map<string, number>();
   readonly #open = new Map<number, OpenRowGroup>();
   /** Complete, but a row group before them is not. */
   readonly #complete = new Map<number, Buffers>();
   readonly #memory: RowGroupMemory;
+  readonly #budget = new SearchBudget();
   /** First rows of the shard's row groups in the file. */
   readonly #starts: readonly number[];
   /** The next row group to give to the target. */
@@ -146,7 +166,8 @@ export class ShardScorer {
 
   /**
    * Scores what the rows complete; the batch's memory is not needed any more when it returns.
-   * @throws ColonnadeError `ROW_INVALID` with `on_invalid: fail`; `MODEL_FAILED`.
+   * @throws ColonnadeError `ROW_INVALID` with `on_invalid: fail`; `MODEL_FAILED` where a model fails on all rows of a batch,
+   *   or too many, or on one with `on_invalid: fail`; `OUT_OF_MEMORY`.
    */
   add(part: ScoredPart): void {
     const { batch } = part;
@@ -221,29 +242,146 @@ export class ShardScorer {
     for (const [row, reasons] of verdict.invalid) {
       if (plan.onInvalid === 'fail') throw this.#invalidRow(group.firstRow + start + row, reasons.join('; '));
       scores.mark(start + row, this.#invalidStatus, reasons.join('; '));
-      for (const reason of reasons) this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + 1);
+      for (const reason of reasons) this.#countReason(reason);
     }
-    this.#counts[plan.onInvalid === 'null' ? 'nulled' : 'quarantined'] += verdict.invalid.size;
+    this.#counts[this.#invalidKind] += verdict.invalid.size;
     if (verdict.kept === 0) return;
     this.#counts.scored += verdict.kept;
     for (const builder of builders) builder.add(batch, verdict.keep);
     scores.expect(start, verdict.kept, verdict.keep);
   }
 
+  #countReason(reason: string): void {
+    this.#reasons.set(reason, (this.#reasons.get(reason) ?? 0) + 1);
+  }
+
+  get #invalidKind(): 'nulled' | 'quarantined' {
+    return this.#plan.onInvalid === 'null' ? 'nulled' : 'quarantined';
+  }
+
   /** Scores the window of a model that ends with the last row that was seen. */
-  #scoreBatch({ buffers, firstRow, seen }: OpenRowGroup, model: number): void {
+  #scoreBatch(group: OpenRowGroup, model: number): void {
+    const { buffers, firstRow, seen } = group;
     const builder = buffers.builders[model]!;
+    if (builder.rows === 0) return;
     try {
-      if (builder.rows > 0) buffers.scores.write(model, this.#engines[model]!.run(builder.take()));
+      const batch = builder.take();
+      let outputs: ReadonlyMap<string, Tensor> | undefined;
+      try {
+        outputs = this.#run(group, model, batch);
+      } catch (error) {
+        outputs = this.#scoreOthers(group, model, batch, error);
+      }
+      if (outputs === undefined) buffers.scores.skip(model);
+      else buffers.scores.write(model, outputs);
     } catch (error) {
       const start = windowStart(seen - 1, this.#batchSizes[model]!);
       throw this.#placed(error, firstRow + start, firstRow + seen);
     }
   }
 
+  #run({ firstRow, seen }: OpenRowGroup, model: number, batch: ModelBatch): ReadonlyMap<string, Tensor> {
+    const engine = this.#engines[model]!;
+    const { watch } = this.#options;
+    if (watch === undefined) return engine.run(batch);
+    watch.begin(model, this.#file.index, firstRow + windowStart(seen - 1, this.#batchSizes[model]!), firstRow + seen);
+    try {
+      return engine.run(batch);
+    } finally {
+      watch.end();
+    }
+  }
+
+  /**
+   * Scores a batch that a model fails on without the rows that are to blame, in the shape that it has: a row that is not
+   * stands in for them.
+   * @returns undefined where no row is left.
+   */
+  #scoreOthers(
+    group: OpenRowGroup,
+    model: number,
+    batch: ModelBatch,
+    failure: unknown,
+  ): ReadonlyMap<string, Tensor> | undefined {
+    if (!isModelFailure(failure)) throw failure;
+    const rejected = this.#findRejected(group, model, batch, failure);
+    const good = Array.from({ length: batch.rows }, (_, row) => row).find((row) => !rejected.has(row));
+    const outputs =
+      good === undefined
+        ? undefined
+        : this.#run(
+            group,
+            model,
+            selectRows(
+              batch,
+              Array.from({ length: batch.rows }, (_, row) => (rejected.has(row) ? good : row)),
+              batch.paddedRows,
+            ),
+          );
+    // Only now: they are to blame if all others pass together.
+    for (const [at, error] of rejected) this.#reject(group, model, at, error);
+    return outputs;
+  }
+
+  /** Positions in the batch of the rows that a model fails on. @throws ColonnadeError the failure, where it is not some rows */
+  #findRejected(
+    group: OpenRowGroup,
+    model: number,
+    batch: ModelBatch,
+    failure: ColonnadeError,
+  ): ReadonlyMap<number, ColonnadeError> {
+    const { fixedBatch } = this.#plan.models[model]!;
+    const attempt = (positions: readonly number[]): ColonnadeError | undefined => {
+      try {
+        this.#run(group, model, selectRows(batch, positions, fixedBatch ? batch.paddedRows : positions.length));
+        return undefined;
+      } catch (error) {
+        if (isModelFailure(error)) return error;
+        throw error;
+      }
+    };
+    let why = 'each of its rows passes alone';
+    try {
+      const rejected = findRejected(batch.rows, failure, attempt, this.#budget);
+      if (rejected.size > 0) return rejected;
+    } catch (error) {
+      if (!(error instanceof TooManyRejected)) throw error;
+      why = error.message;
+    }
+    throw new ColonnadeError('MODEL_FAILED', `${failure.message}; ${why}`, {
+      phase: failure.phase,
+      cause: failure,
+      ...(failure.hint === undefined ? {} : { hint: failure.hint }),
+    });
+  }
+
+  /** A row that a model fails on is invalid, as one that a rule excludes. */
+  #reject({ buffers, firstRow }: OpenRowGroup, model: number, at: number, error: ColonnadeError): void {
+    const plan = this.#plan;
+    const { name } = plan.models[model]!;
+    const row = buffers.scores.waitingRow(model, at);
+    const who = name === undefined ? 'model' : `model ${name}`;
+    const said = reasonOf(error);
+    const reason = `${who}: ${said}`;
+    if (plan.onInvalid === 'fail') {
+      throw new ColonnadeError('MODEL_FAILED', `${this.#file.path}: row ${firstRow + row}: ${reason}`, {
+        phase: 'model',
+        cause: error,
+        hint: 'mend the row, add a rule for the feature under validate.rules, or write validate.on_invalid: quarantine',
+      });
+    }
+    if (buffers.scores.reject(row, this.#invalidStatus, reason)) {
+      this.#counts.scored -= 1;
+      this.#counts.rejected += 1;
+      this.#counts[this.#invalidKind] += 1;
+    }
+    this.#countReason(`${who}: ${withoutValues(said)}`);
+  }
+
   /** What the model is to blame for, with the file and the rows. @param to one past the last row. */
   #placed(error: unknown, from: number, to: number): unknown {
-    if (!(error instanceof ColonnadeError) || error.code !== 'MODEL_FAILED') return error;
+    // One that names its row names the file as well.
+    if (!isModelFailure(error) || error.message.startsWith(this.#file.path)) return error;
     return new ColonnadeError(error.code, `${this.#file.path}, ${rowsInWords(from, to)}: ${error.message}`, {
       phase: error.phase,
       cause: error,
@@ -254,6 +392,7 @@ export class ShardScorer {
   /** All rows of a row group are scored. */
   #close({ index, buffers }: OpenRowGroup): void {
     this.#open.delete(index);
+    buffers.scores.settle();
     this.#complete.set(index, buffers);
     this.#hand();
   }
@@ -284,6 +423,15 @@ export class ShardScorer {
       hint: 'mend the row, change its rule under validate.rules, or write validate.on_invalid: quarantine',
     });
   }
+}
+
+function isModelFailure(error: unknown): error is ColonnadeError {
+  return error instanceof ColonnadeError && error.code === 'MODEL_FAILED';
+}
+
+/** Words of a model without the numbers and texts that they quote: there would be as many as rows. */
+function withoutValues(said: string): string {
+  return said.replaceAll(/'[^']*'|"[^"]*"|-?\d+(?:\.\d+)?(?:e[+-]?\d+)?/gi, '…');
 }
 
 /** Where the window of `size` rows that holds a row begins. */

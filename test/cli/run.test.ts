@@ -151,19 +151,26 @@ run: { workers: 1 }
     expect(resumes(fresh.stderr)).toEqual([]);
   });
 
-  it('tells that it tries again, and at last what failed where', async () => {
+  it('tells which part failed while the others go on, and at last what failed where', async () => {
     const { stdout, stderr } = await again('--json');
     const log = records(stderr);
     expect(log.filter(({ level }) => level === 'warn')).toMatchObject([
       {
         shard: 1,
-        attempt: 1,
         error: { code: 'MODEL_FAILED' },
-        msg: expect.stringContaining('; attempt 2 begins in ') as string,
+        msg: expect.stringContaining('; the others go on') as string,
       },
     ]);
     expect(log.at(-1)).toMatchObject({ level: 'error', error: { code: 'MODEL_FAILED', phase: 'model' } });
-    expect(onlyObject(stdout)).toMatchObject({ status: 'failed', error: { code: 'MODEL_FAILED' } });
+    expect(onlyObject(stdout)).toMatchObject({
+      status: 'failed',
+      error: {
+        code: 'MODEL_FAILED',
+        message: expect.stringMatching(
+          /^1 of 2 shards failed, the other is done: .*b\.parquet, rows 0 to 9: /,
+        ) as string,
+      },
+    });
     // With --quiet nothing but that, unless warnings are not wanted either.
     const levels = async (...args: string[]) => records((await again(...args)).stderr).map(({ level }) => level);
     expect(await levels('--quiet')).toEqual(['warn', 'error']);

@@ -101,6 +101,16 @@ describe('parsePipeline', () => {
     ]);
   });
 
+  it('takes a duration with its unit for a timeout, or off', () => {
+    const timeout = (given: string) => parse(VALID.replace('1GB', `1GB, timeout: ${given}`)).run.timeout;
+    expect(parse(VALID).run.timeout).toBeUndefined();
+    expect(['100ms', '90s', '1.5 min', '2h', 'off'].map(timeout)).toEqual([0.1, 90, 90, 7200, null]);
+    for (const wrong of ['99ms', '0s', '10', '-1s', '1d', '5 minutes', 'never'])
+      expect(messages(refusal(() => timeout(wrong)))).toEqual([
+        expect.stringContaining('allowed: a duration such as 90s, 10min or 1h, at least 100ms, or off'),
+      ]);
+  });
+
   it('takes a number of rows or a share for max_invalid, and never a bare fraction', () => {
     const limit = (given: string) => parse(VALID.replace('1%', given)).validate.maxInvalid;
     expect([limit('0'), limit('12'), limit('0%'), limit('2.5 %'), limit('100%')]).toEqual([

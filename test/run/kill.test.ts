@@ -2,6 +2,7 @@
 import { cp, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { RunSummary } from '../../src/run/events.js';
 import { linearModel } from './onnx.js';
 import { runProgram, summaryOf, untilGone, writtenBy, type Disturbance } from './program.js';
 import { exists, openWorkbench, type Parts } from './workbench.js';
@@ -98,7 +99,7 @@ async function killAndGoOn(
     expect(seen).toEqual([]);
   }
 
-  const { summary, events } = await bench.run(parts);
+  const { summary, warnings } = await goOn();
   expect(summary).toMatchObject({
     rows: 3 * ROWS,
     quarantined: 18,
@@ -106,13 +107,31 @@ async function killAndGoOn(
   });
   expect(await writtenBy(bench, summary.run_id)).toEqual(whole);
   expect(await strayFiles()).toEqual([]);
-  expect(events.some(({ type }) => type === 'warning')).toBe(journal !== undefined);
+  expect(warnings.some((text) => text.includes('had died while publishing'))).toBe(journal !== undefined);
   if (journal !== undefined) {
     expect(summary.run_id).toBe(journal);
     return 'publishing';
   }
   if (published) return 'published';
   return left === 0 ? 'nothing scored' : left < 3 * ROWS ? 'some scored' : 'all scored';
+}
+
+/**
+ * Runs the pipeline again. Where the main process was killed while it scored, it says so, and leaves the scoring to a worker
+ * process: only the built program has one.
+ */
+async function goOn(): Promise<{ readonly summary: RunSummary; readonly warnings: readonly string[] }> {
+  const inMain = (await bench.files('out.colonnade')).some((file) => file.endsWith('/main-scores'));
+  if (!inMain) {
+    const { summary, events } = await bench.run(parts);
+    return { summary, warnings: events.flatMap((event) => (event.type === 'warning' ? event.message : [])) };
+  }
+  const isScored = (await rowsLeft()) === 3 * ROWS;
+  const told = await runProgram(bench, pipeline, []);
+  const warnings = told.log.flatMap(({ level, msg }) => (level === 'warn' ? String(msg) : []));
+  expect(warnings).toEqual(isScored ? [] : [expect.stringContaining('died while its main process scored')]);
+  expect(told.workers.length > 0).toBe(!isScored);
+  return { summary: summaryOf(told), warnings };
 }
 
 /** What lies beside the output, but for the manifest, the quarantine and the last epoch. */
@@ -156,8 +175,12 @@ describe('a run that is killed', () => {
 
   it('twice is gone on from as well, each shard is scored once, and no draft is kept', async () => {
     await reset(false);
-    for (const shard of ['000001', '000002']) {
-      await kill(`/shards/${shard}`, 'after');
+    for (const [shard, who] of [
+      ['000001', 'main'],
+      // It does not score again.
+      ['000002', 'worker'],
+    ] as const) {
+      await kill(`/shards/${shard}`, 'after', who);
       const drafts = (await bench.files('out.colonnade')).filter((file) => file.endsWith('.tmp'));
       expect(drafts).toEqual([]);
       // Scores that no manifest names.
@@ -207,14 +230,23 @@ describe('a run that is killed', () => {
     const bytes = await readFile(bench.path(`out.colonnade/${scores}`));
     bytes[100]! ^= 1;
     await bench.write(`out.colonnade/${scores}`, bytes);
-    const { summary } = await bench.run(parts);
+    const summary = summaryOf(await runProgram(bench, pipeline, []));
     expect(summary.resumed_rows).toBe(ROWS);
     expect(await writtenBy(bench, summary.run_id)).toEqual(whole);
   });
 });
 
-/** Kills a run with one worker where it comes to a path. */
-async function kill(from: string, when: 'before' | 'after' = 'before'): Promise<void> {
-  const { signal } = await runProgram(bench, pipeline, [], { ...KILL, who: 'main', at: 1, from, when });
+/** Kills a run with one worker where that, in the main process or one of its own, comes to a path. */
+async function kill(from: string, when: 'before' | 'after' = 'before', who: 'main' | 'worker' = 'main'): Promise<void> {
+  const target = who === 'main' ? 'self' : 'group';
+  const { signal, workers } = await runProgram(bench, pipeline, ['--workers', '1'], {
+    ...KILL,
+    who,
+    target,
+    at: 1,
+    from,
+    when,
+  });
   expect(signal).toBe('SIGKILL');
+  await untilGone(workers);
 }

@@ -9,8 +9,8 @@ import { rejection } from './workbench.js';
 /** What became of an attempt: an error, or whatever comes once the promise is fulfilled. */
 type Outcome = ErrorCode | Error | Promise<unknown> | undefined;
 
-const PASSING: readonly ErrorCode[] = ['IO_FAILED', 'WORKER_DIED', 'OUT_OF_MEMORY', 'MODEL_FAILED'];
-const ONCE: readonly ErrorCode[] = ['WORKER_DIED', 'OUT_OF_MEMORY', 'MODEL_FAILED'];
+const CRASHES: readonly ErrorCode[] = ['WORKER_DIED', 'OUT_OF_MEMORY', 'MODEL_TIMEOUT'];
+const OF_A_SHARD: readonly ErrorCode[] = ['IO_FAILED', 'MODEL_FAILED', ...CRASHES];
 
 /** Workers whose attempts go as `script` says, and a record of what the pool did with them. */
 function pool(
@@ -26,6 +26,7 @@ function pool(
     done: [] as number[],
     rows: [] as (readonly [shard: number, rows: number])[],
     found: [] as number[],
+    failed: [] as number[],
     retries: [] as (readonly [shard: number, attempt: number, code: ErrorCode])[],
     delays: [] as number[],
     waited: [] as number[],
@@ -77,6 +78,9 @@ function pool(
           log.retries.push([shard, attempt, code]);
           log.delays.push(delay);
         },
+        onFailed: (shard) => void log.failed.push(shard),
+        placeOf: (shard) => ({ file: `/data/${shard}.parquet`, rows: 'rows 0 to 9' }),
+        done: 0,
         wait: async (ms) => void log.waited.push(ms),
         random: () => 0,
         ...options,
@@ -119,28 +123,51 @@ describe('a fault that may pass', () => {
       [5, 3, 'IO_FAILED'],
     ]);
     const staying = pool(failsUntil(5, 'IO_FAILED'));
-    expect((await rejection(staying.score([5, 6]))).code).toBe('IO_FAILED');
+    expect(await rejection(staying.score([5]))).toMatchObject({
+      code: 'IO_FAILED',
+      message: '/data/5.parquet, rows 0 to 9: IO_FAILED happened (4 attempts)',
+    });
     expect(staying.log.scored).toHaveLength(4);
-    expect(staying.log.done).toEqual([]);
+    expect(staying.log).toMatchObject({ done: [], failed: [5] });
   });
 
-  for (const code of ONCE) {
-    it(`is tried again once where it is ${code}, however many retries there may be`, async () => {
-      const passing = pool(failsUntil(2, code), { retries: 100 });
-      await passing.score([0]);
-      expect(passing.log.retries).toEqual([[0, 1, code]]);
-      const staying = pool(() => code, { retries: 100 });
-      expect(await rejection(staying.score([0]))).toMatchObject({ code, message: `${code} happened` });
-      expect(staying.log.scored).toHaveLength(2);
+  for (const code of CRASHES) {
+    it(`is tried again once where it is ${code}, however many retries there may be, and be it none`, async () => {
+      for (const retries of [0, 100]) {
+        const passing = pool(failsUntil(2, code), { retries });
+        await passing.score([0]);
+        expect(passing.log.retries).toEqual([[0, 1, code]]);
+        const staying = pool(() => code, { retries });
+        const message = `/data/0.parquet, rows 0 to 9: ${code} happened (2 attempts)`;
+        expect(await rejection(staying.score([0]))).toMatchObject({ code, message });
+        expect(staying.log.scored).toHaveLength(2);
+      }
     });
   }
 
-  it('is not tried again without retries', async () => {
-    for (const code of PASSING) {
-      const { score, log } = pool(() => code, { retries: 0 });
-      expect((await rejection(score([0, 1]))).code).toBe(code);
-      expect(log).toMatchObject({ scored: [[0, 0]], retries: [], waited: [] });
-    }
+  it('of a disk is not tried again without retries', async () => {
+    const { score, log } = pool(() => 'IO_FAILED', { retries: 0 });
+    expect((await rejection(score([0]))).message).toBe('/data/0.parquet, rows 0 to 9: IO_FAILED happened');
+    expect(log).toMatchObject({ scored: [[0, 0]], retries: [], waited: [] });
+  });
+
+  it('leaves its retries to others: a crash is not counted among those of a disk', async () => {
+    const faults: (ErrorCode | undefined)[] = ['IO_FAILED', 'WORKER_DIED', 'IO_FAILED', undefined];
+    const { score, log } = pool((_, attempt) => faults[attempt - 1], { retries: 2 });
+    await score([0]);
+    expect(log.retries).toEqual([
+      [0, 1, 'IO_FAILED'],
+      [0, 2, 'WORKER_DIED'],
+      [0, 3, 'IO_FAILED'],
+    ]);
+    // Each kind waits by itself.
+    expect(log.waited).toEqual([100, 100, 200]);
+  });
+
+  it('is none where the model fails on rows: it would do so again', async () => {
+    const { score, log } = pool((shard) => (shard === 0 ? 'MODEL_FAILED' : undefined));
+    expect((await rejection(score([0, 1]))).code).toBe('MODEL_FAILED');
+    expect(log).toMatchObject({ retries: [], waited: [], done: [1], failed: [0] });
   });
 
   it('counts for its shard alone', async () => {
@@ -164,7 +191,7 @@ describe('a fault that may pass', () => {
   });
 
   it('is tried again on a fresh worker unless it is the disk, and the one before is closed by then', async () => {
-    for (const code of PASSING) {
+    for (const code of ['IO_FAILED', ...CRASHES] as const) {
       const closedBefore: number[] = [];
       const { score, log } = pool(failsUntil(2, code), {
         onOpen: () => void closedBefore.push(log.closed.size),
@@ -187,6 +214,10 @@ describe('a fault that may pass', () => {
     const { score, log } = pool(() => undefined, { onOpen: (worker) => (worker === 0 ? 'WORKER_DIED' : undefined) });
     await score([0, 1]);
     expect(log).toMatchObject({ opened: 2, done: [0, 1], retries: [[0, 1, 'WORKER_DIED']] });
+    // Twice is no fault of a shard: what would be tried on for each of them ends the run.
+    const never = pool(() => undefined, { onOpen: () => 'WORKER_DIED' });
+    expect((await rejection(never.score([0, 1, 2]))).message).toBe('WORKER_DIED happened');
+    expect(never.log).toMatchObject({ opened: 2, scored: [], failed: [] });
   });
 });
 
@@ -205,8 +236,18 @@ describe('a fault in a group of shards', () => {
     ]);
     const staying = pool((shard) => (shard === 1 ? 'OUT_OF_MEMORY' : undefined));
     expect((await rejection(staying.score([[0, 1, 2]]))).code).toBe('OUT_OF_MEMORY');
-    expect(staying.log.scored.map(([shard]) => shard)).toEqual([0, 1, 1]);
-    expect(staying.log.done).toEqual([0]);
+    expect(staying.log.scored.map(([shard]) => shard)).toEqual([0, 1, 1, 2]);
+    expect(staying.log).toMatchObject({ done: [0, 2], failed: [1] });
+  });
+
+  it('costs none of the others their try, whatever it is and be there no retries', async () => {
+    for (const code of OF_A_SHARD) {
+      const { score, log } = pool((shard) => (shard === 1 ? code : undefined), { retries: 0 });
+      expect((await rejection(score([[0, 1, 2, 3]]))).code).toBe(code);
+      expect({ code, ...log }).toMatchObject({ done: [0, 2, 3], failed: [1] });
+      // With the others, and by itself.
+      expect(log.scored.filter(([shard]) => shard === 1)).toHaveLength(2);
+    }
   });
 
   it('takes the rows back of the shards that are not done, and of no other', async () => {
@@ -253,7 +294,7 @@ describe('a shard that is found done after a fault', () => {
   });
 
   it('of any other kind is none: its worker would have told', async () => {
-    for (const code of PASSING.filter((passing) => passing !== 'WORKER_DIED')) {
+    for (const code of ['IO_FAILED', 'OUT_OF_MEMORY'] as const) {
       const { score, log } = pool(failsUntil(2, code), { findDone });
       await score([4]);
       expect(log.scored.map(([shard]) => shard)).toEqual([4, 4]);
@@ -280,9 +321,62 @@ describe('the wait before another attempt', () => {
   });
 });
 
-describe('a fault that will not pass', () => {
-  it('ends the run at its first attempt, whatever it is', async () => {
-    const codes = (Object.keys(ERROR_CODES) as ErrorCode[]).filter((code) => !PASSING.includes(code));
+describe('a shard that fails for good', () => {
+  it('is named, and all others are scored', async () => {
+    const { score, log } = pool((shard) => (shard === 1 ? 'WORKER_DIED' : undefined), { workers: 2 });
+    const error = await rejection(score([0, 1, 2, 3, 4]));
+    expect(error).toMatchObject({ code: 'WORKER_DIED', exitCode: 1, problems: [] });
+    expect(error.message).toBe(
+      '1 of 5 shards failed, the others are done: /data/1.parquet, rows 0 to 9: WORKER_DIED happened (2 attempts)',
+    );
+    expect(log.done.toSorted()).toEqual([0, 2, 3, 4]);
+    expect(log.failed).toEqual([1]);
+  });
+
+  it('is named beside the others that do, in the order of the plan', async () => {
+    const faults: Record<number, ErrorCode> = { 3: 'IO_FAILED', 1: 'MODEL_FAILED', 4: 'MODEL_TIMEOUT' };
+    const { score } = pool((shard) => faults[shard], { workers: 3, retries: 1 });
+    const error = await rejection(score([0, 1, 2, 3, 4, 5]));
+    expect(error).toMatchObject({ code: 'MODEL_FAILED', message: '3 of 6 shards failed, the others are done' });
+    expect(error.problems.map(({ message }) => message)).toEqual([
+      '/data/1.parquet, rows 0 to 9: MODEL_FAILED happened',
+      '/data/3.parquet, rows 0 to 9: IO_FAILED happened (2 attempts)',
+      '/data/4.parquet, rows 0 to 9: MODEL_TIMEOUT happened (2 attempts)',
+    ]);
+  });
+
+  it('ends the trying where three do so alike and none was done, now or by an earlier run', async () => {
+    const shards = Array.from({ length: 20 }, (_, i) => i);
+    for (const code of OF_A_SHARD) {
+      const { score, log } = pool(() => code, { retries: 0 });
+      const error = await rejection(score(shards));
+      expect(error.code).toBe(code);
+      expect(error.message).toBe('3 of 20 shards failed, 0 are done, 17 were not tried as all failed');
+      expect(log.failed).toEqual([0, 1, 2]);
+      const resumed = pool(() => code, { retries: 0, done: 1 });
+      expect((await rejection(resumed.score(shards))).message).toBe('20 of 21 shards failed, the other is done');
+      expect(resumed.log.failed).toEqual(shards);
+    }
+    const mixed = pool((shard) => OF_A_SHARD[shard % 2], { retries: 0 });
+    await rejection(mixed.score(shards));
+    expect(mixed.log.failed).toEqual([0, 1, 2, 3, 4]);
+  });
+
+  it('ends the run where that is asked for', async () => {
+    const { score, log } = pool(() => 'MODEL_FAILED', { endsRun: ({ code }) => code === 'MODEL_FAILED' });
+    expect((await rejection(score([0, 1]))).message).toBe('MODEL_FAILED happened');
+    expect(log).toMatchObject({ scored: [[0, 0]], failed: [] });
+  });
+
+  it('is not told where the run ends for another reason', async () => {
+    const { score } = pool((shard) => (shard === 0 ? 'MODEL_FAILED' : 'DISK_FULL'));
+    expect((await rejection(score([0, 1, 2]))).message).toBe('DISK_FULL happened');
+  });
+});
+
+describe('a fault that concerns the whole run', () => {
+  it('ends it at its first attempt, whatever it is', async () => {
+    const codes = (Object.keys(ERROR_CODES) as ErrorCode[]).filter((code) => !OF_A_SHARD.includes(code));
     expect(codes.length).toBeGreaterThan(30);
     for (const code of codes) {
       const { score, log } = pool(() => code);

@@ -12,11 +12,13 @@ import type { Workbench } from './workbench.js';
 /** What is done to a process of the program; see `test/disturbed.mjs`. */
 export interface Disturbance {
   readonly who: 'main' | 'worker';
-  readonly at: 'start' | 'rows' | 'written' | number;
+  readonly at?: 'start' | 'rows' | 'written' | number;
   readonly below?: string;
   readonly from?: string;
   readonly when?: 'before' | 'after';
-  readonly signals: readonly NodeJS.Signals[];
+  readonly signals?: readonly NodeJS.Signals[];
+  readonly fails?: string;
+  readonly times?: number;
   readonly target?: 'self' | 'parent' | 'group';
   /** Only the first process that comes to that place. */
   readonly once?: boolean;

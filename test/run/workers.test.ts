@@ -128,12 +128,36 @@ describe('a worker process that is killed', () => {
   it('each time makes the run fail, and nothing is visible', async () => {
     const told = await runProgram(bench, pipeline, ['--workers', '2'], { ...killed, at: 'rows' });
     expect(told).toMatchObject({ code: 1, signal: null });
-    const { code, message } = errorOf(told);
-    expect([code, message]).toEqual(death);
+    const { code, message, problems } = errorOf(told);
+    // Three of four, and no other was done: the fourth would fare no better.
+    expect([code, message]).toEqual(['WORKER_DIED', '3 of 4 shards failed, 0 are done, 1 was not tried as all failed']);
+    expect(problems).toHaveLength(3);
+    for (const problem of problems ?? [])
+      expect(problem.message).toMatch(
+        /region=\w+\/part-1\.parquet, rows 0 to \d+: a worker process was ended by SIGKILL \(2 attempts\)$/,
+      );
     expect(await bench.isVisible()).toBe(false);
     expect(await bench.beside()).toEqual(['epochs/1.json']);
     await untilGone(told.workers);
     expect(await writtenBy(bench, (await run()).run_id)).toEqual(undisturbed);
+  });
+
+  it('by one shard each time leaves all others done, names that one, and the next run tries it alone', async () => {
+    const deadly = { ...killed, at: 1, when: 'before', from: '/shards/000002' } as const;
+    const told = await runProgram(bench, pipeline, ['--workers', '2'], deadly);
+    expect(told).toMatchObject({ code: 1, signal: null });
+    const { code, message } = errorOf(told);
+    expect(code).toBe('WORKER_DIED');
+    expect(message).toMatch(
+      /^1 of 4 shards failed, the others are done: .*\.parquet, rows 0 to \d+: a worker process was ended by SIGKILL \(\d attempts\)$/,
+    );
+    expect(await bench.isVisible()).toBe(false);
+    const next = await runProgram(bench, pipeline, ['--workers', '2']);
+    const { rows, resumed_rows, run_id } = summaryOf(next);
+    const begun = next.log.find(({ msg }) => String(msg).startsWith('resuming: '));
+    expect(begun).toMatchObject({ shards: 3, rows: resumed_rows });
+    expect(resumed_rows).toBeLessThan(rows);
+    expect(await writtenBy(bench, run_id)).toEqual(undisturbed);
   });
 
   it('before it has begun, as no file can be opened any more, is told as one that died', async () => {

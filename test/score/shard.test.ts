@@ -205,6 +205,7 @@ function expected({ groups, range, batchSize, otherSize, onInvalid }: Case): {
       quarantined: having(ROW_STATUS.quarantined),
       nulled: having(ROW_STATUS.nulled),
       filtered: having(ROW_STATUS.filtered),
+      rejected: 0,
       reasons: Object.fromEntries([...new Set(reasons)].map((r) => [r, reasons.filter((each) => each === r).length])),
       nan: {},
     },
@@ -329,8 +330,8 @@ describe('a shard', () => {
   });
 
   it('names the file and the rows of what the model is to blame for, before a score is kept and after', () => {
-    const wanted = Array.from({ length: 5 }, (_, x) => ({ x, wanted: true }));
-    const each: Case = { groups: [wanted, wanted], range: [1, 2], batchSize: 2, otherSize: 2, onInvalid: 'quarantine' };
+    const wanted = Array.from({ length: 25 }, (_, x) => ({ x, wanted: true }));
+    const each: Case = { groups: [wanted, wanted], range: [1, 2], batchSize: 10, otherSize: 10, onInvalid: 'null' };
     const fail = (): never => {
       throw new ColonnadeError('MODEL_FAILED', 'too much', { phase: 'model', hint: 'less' });
     };
@@ -349,8 +350,8 @@ describe('a shard', () => {
       scoreAll(planOf(each), shardOf(each), given, [model, model], { appendRowGroup: fail }),
     );
     const file = bench.path('data/a.parquet');
-    expect(inModel.message).toBe(`${file}, rows 5 to 6: too much`);
-    expect(inColumns.message).toBe(`${file}, rows 5 to 9: too much`);
+    expect(inModel.message).toBe(`${file}, rows 25 to 34: too much; 8 rows of it, tried one by one, fail as well`);
+    expect(inColumns.message).toBe(`${file}, rows 25 to 49: too much`);
     expect(inColumns).toMatchObject({ code: 'MODEL_FAILED', phase: 'model', hint: 'less' });
   });
 

@@ -10,7 +10,7 @@
  *     when    'before' | 'after' that call
  *     signals what the process is sent, one after the other: each as soon as it has seen the one before
  *     target  who is sent them: 'self', by default; 'parent'; 'group', its whole process group, as from a terminal
- *     fails   in place of signals, a code as `EIO`: renaming to a path that `from` finds fails with it, `times` times
+ *     fails   in place of signals, a code as `EIO`: giving a file a name that `from` finds fails with it, `times` times
  *     once    a file that is made by the first process that is disturbed; the others are spared
  *     pids    a folder in which every worker process leaves its id
  */
@@ -35,7 +35,7 @@ const {
 const isWorker = basename(process.argv[1] ?? '') === 'worker-process.js';
 if (isWorker && pids !== undefined) writeFileSync(join(pids, String(process.pid)), '');
 if (who === (isWorker ? 'worker' : 'main')) {
-  if (fails !== undefined) failRenames();
+  if (fails !== undefined) failNaming();
   else if (at === 'start') disturb();
   else if (at === 'rows') atRows(disturb);
   else if (at === 'written') onceWritten(disturb);
@@ -53,14 +53,16 @@ function disturb() {
 }
 
 /** As a disk or a network does that has trouble for a while. */
-function failRenames() {
-  const { renameSync } = fs;
+function failNaming() {
   let failed = 0;
-  fs.renameSync = (path, to) => {
-    if (!new RegExp(from).test(to) || failed === times) return renameSync(path, to);
-    failed += 1;
-    throw Object.assign(new Error(`${fails}: injected, rename`), { code: fails, syscall: 'rename' });
-  };
+  for (const call of ['renameSync', 'linkSync']) {
+    const name = fs[call];
+    fs[call] = (path, to) => {
+      if (!new RegExp(from).test(to) || failed === times) return name(path, to);
+      failed += 1;
+      throw Object.assign(new Error(`${fails}: injected, ${call}`), { code: fails, syscall: call });
+    };
+  }
   syncBuiltinESMExports();
 }
 

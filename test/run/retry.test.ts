@@ -27,7 +27,7 @@ describe('an error of the disk', () => {
   const run = (disturbance?: Disturbance): Promise<Told> => runProgram(bench, pipeline, [], disturbance);
   const failing = (times: number): Disturbance => ({
     who: 'main',
-    from: '/shards/000001\\.parquet$',
+    from: '/shards/000001\\.json$',
     fails: 'EIO',
     times,
   });

@@ -9,7 +9,7 @@
  * 3. the staged output takes its name, `_SUCCESS` in it: readers see it from here on, whole;
  * 4. the quarantine likewise;
  * 5. the manifest gets its name: the run is done;
- * 6. the journal goes, then the run's folder with the earlier output in it.
+ * 6. what is in the run's folder goes, with the earlier output; then the journal, then the folder.
  *
  * Each of these is a rename out of the run's folder or into it, so that none is possible any more once another run has
  * taken that folder (`takeover.ts`); the epoch is looked at before the first. After each, the folder that holds the name is
@@ -59,6 +59,8 @@ export async function publish(
     await writeWhole(places.journal, JSON.stringify(journal), { draft: staging.journal, files });
     await finishPublishing(places, staging, manifest, files);
     // The run is done: what cannot be removed is swept by the next one.
+    await clear(staging, files).catch(() => undefined);
+    await removeJournal(places, files);
     await files.rm(staging.root, { recursive: true, force: true }).catch(() => undefined);
   } catch (error) {
     // What a rename fails of, when the run's folder was taken away, says nothing to a person.
@@ -87,9 +89,10 @@ export async function recover(
     const { staging: name, manifest } = parseJournal(text, places.journal);
     const staged = await findEarlier(places.staging, name, files);
     await finishPublishing(places, staged ?? places.staging, manifest, files);
-    const { pastJournal, previousQuarantine } = places.staging;
-    for (const path of [pastJournal, previousQuarantine, ...(staged === undefined ? [] : [staged.root])])
-      await files.rm(path, { recursive: true, force: true });
+    const left = staged?.root ?? places.staging.previousQuarantine;
+    await files.rm(left, { recursive: true, force: true });
+    await removeJournal(places, files);
+    await files.rm(places.staging.pastJournal, { force: true });
     return manifest;
   } catch (error) {
     await epoch.check();
@@ -123,7 +126,7 @@ function parseJournal(text: string, path: string): Journal {
 }
 
 /**
- * Steps 2 to 6, but for the folder of the run.
+ * Steps 2 to 5.
  * @param places of the run that does it: with its own folder.
  * @param staged folder of the run that has begun it: the same, or one that was taken.
  */
@@ -150,7 +153,11 @@ async function finishPublishing(
     await syncFolder(state, files);
     await writeManifest(places.manifest, manifest, { draft: staging.manifest, files });
   }
-  await removeJournal(places, files);
+}
+
+/** Empties the folder of a run, and leaves it: the journal has yet to go into it. */
+async function clear({ root }: StagingPlaces, files: Files): Promise<void> {
+  for (const name of await files.readdir(root)) await files.rm(join(root, name), { recursive: true, force: true });
 }
 
 /** Gives the staged output its name. A failure takes all of it back: the run has not happened. */

@@ -162,11 +162,15 @@ class Parser {
     this.checkDepth(depth);
     const fields: ThriftField[] = [];
     let id = 0;
+    let highest = 0;
     for (;;) {
       const header = this.byte();
       if (header === 0) return new ThriftStruct(fields);
       const type = header & 0x0f;
       id = header >> 4 === 0 ? this.int(16) : id + (header >> 4);
+      // Of two, some readers take the first and some the last: they would read two files.
+      if (id <= highest && fields.some((field) => field.id === id)) this.fail(`field ${id} is there twice`);
+      highest = Math.max(highest, id);
       if (type === THRIFT.true || type === THRIFT.false) {
         fields.push({ id, type: THRIFT.true, value: type === THRIFT.true });
       } else fields.push({ id, type, value: this.value(type, depth) });

@@ -8,7 +8,7 @@
  * is hidden behind the disk, and what is not. Syncs are told beside them. A check that is not found where it is looked for
  * ends the benchmark.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -79,7 +79,12 @@ function programWithout(name, cuts) {
     writeFileSync(file, after);
   }
   execFileSync(process.execPath, ['scripts/bundle.mjs'], { cwd: place, stdio: ['ignore', 'ignore', 'inherit'] });
-  return { name, program: path.join(place, 'dist/bin/colonnade.js'), times: /** @type {number[]} */ ([]) };
+  return {
+    name,
+    program: path.join(place, 'dist/bin/colonnade.js'),
+    times: /** @type {number[]} */ ([]),
+    cpu: /** @type {number[]} */ ([]),
+  };
 }
 
 const whole = programWithout('whole', []);
@@ -90,16 +95,19 @@ const variants = [
   programWithout('syncs', CUTS.syncs),
 ];
 
-/** Seconds of a whole process. @param {string} program */
+/** Wall and processor seconds of a whole process. @param {string} program */
 function seconds(program) {
   const out = path.join(folder, 'out');
   for (const left of [out, `${out}.colonnade`]) rmSync(left, { recursive: true, force: true });
   execFileSync('sync');
   const pipeline = path.join(root, 'bench/pipelines', `${options.pipeline}.yaml`);
   const data = options.data === undefined ? [] : ['--var', `data=${path.resolve(options.data)}`];
-  const start = performance.now();
-  execFileSync(process.execPath, [program, 'run', pipeline, '--quiet', '--var', `out=${out}`, ...data]);
-  return (performance.now() - start) / 1000;
+  const run = [process.execPath, program, 'run', pipeline, '--quiet', '--var', `out=${out}`, ...data];
+  const script = `TIMEFORMAT='%R %U %S'; time "$@" >&2`;
+  const { stderr, status } = spawnSync('bash', ['-c', script, 'bash', ...run], { encoding: 'utf8' });
+  if (status !== 0) throw new Error(stderr);
+  const [wall = 0, user = 0, system = 0] = (stderr.trim().split('\n').at(-1) ?? '').split(' ').map(Number);
+  return { wall, cpu: user + system };
 }
 
 /** @param {number[]} values */
@@ -109,28 +117,31 @@ function median(values) {
 }
 
 for (let round = -1; round < rounds; round += 1) {
-  for (const { program, times } of [whole, ...variants]) {
+  for (const { program, times, cpu } of [whole, ...variants]) {
     const took = seconds(program);
     // The first round fills the page cache.
-    if (round >= 0) times.push(took);
+    if (round < 0) continue;
+    times.push(took.wall);
+    cpu.push(took.cpu);
   }
 }
 
 const wall = median(whole.times);
-const rows = variants.map(({ name, times }) => {
+const rows = variants.map(({ name, times, cpu }) => {
   // By rounds: what slows one of them down mostly slows the other one down as well.
   const cost = median(times.map((took, i) => whole.times[i] - took));
-  // Where other processes are at work, the fastest rounds are those that they disturbed least.
-  const least = Math.min(...whole.times) - Math.min(...times);
+  // Where other processes are at work, the wall time tells little, and this still something.
+  const processor = median(whole.cpu) - median(cpu);
   return [
     name,
     median(times).toFixed(3),
     (1000 * cost).toFixed(0),
     `${((100 * cost) / wall).toFixed(1)} %`,
-    `${((100 * least) / Math.min(...whole.times)).toFixed(1)} %`,
+    (1000 * processor).toFixed(0),
+    `${((100 * processor) / median(whole.cpu)).toFixed(1)} %`,
   ];
 });
 console.log(`${options.pipeline}: ${wall.toFixed(3)} s as a whole process, median of ${rounds}\n`);
 console.log(
-  table(['taken out', 'seconds without', 'cost, ms', 'share of the wall time', 'of the fastest rounds'], rows),
+  table(['taken out', 'seconds without', 'cost, ms', 'share of the wall time', 'processor ms', 'share'], rows),
 );

@@ -41,6 +41,8 @@ interface Actor {
   waiting: { readonly what: string; readonly go: () => void } | undefined;
   outcome: 'published' | 'failed' | undefined;
   error: unknown;
+  /** That it took; undefined before. */
+  epoch: number | undefined;
   /** All that it has done, with what came of it: two actors with one history will do the same. */
   history: string;
 }
@@ -65,6 +67,7 @@ export class World {
       id: { host: 'host', pid: this.actors.length + 1, started: '1' },
       alive: true,
       waiting: undefined,
+      epoch: undefined,
       outcome: undefined,
       error: undefined,
       history: run.name,
@@ -75,6 +78,7 @@ export class World {
         const go = (): void => {
           try {
             const result = work();
+            actor.epoch ??= epochOf(what);
             actor.history += `|${what}:${shown(result)}`;
             resolve(result);
           } catch (error) {
@@ -149,6 +153,17 @@ export class World {
   key(): string {
     return `${this.files.key()}#${this.actors.map(({ alive, history }) => `${alive} ${history}`).join('#')}`;
   }
+}
+
+/** A run makes its own folder once it has its epoch. */
+function epochOf(call: string): number | undefined {
+  const number = /^mkdir .*\/staging\/(\d+)-[0-9a-f]+$/.exec(call)?.[1];
+  return number === undefined ? undefined : Number(number);
+}
+
+/** Whether a call changes what others may see. */
+export function changes(call: string): boolean {
+  return /^(link|mkdir|open w|rename|rm|rmdir|write|writeFile) ?/.test(call);
 }
 
 function shown(value: unknown): string {

@@ -37,6 +37,7 @@ import {
 } from './score-chunks.js';
 import { scoresFile, type ScoresFile } from './scores.js';
 import { splicedFooter } from './spliced-footer.js';
+import { ThriftError } from './thrift.js';
 
 export interface SpliceOptions {
   /** Holds the first `prefixBytes` of the source; what lies behind them is cut off. */
@@ -190,7 +191,21 @@ interface NewGroup {
   readonly chunks: readonly IndexedChunk[];
 }
 
+/** @throws ColonnadeError `BAD_PARQUET` where a field of the old footer, which nothing has read until now, is none of its kind. */
 async function writeEnd(end: SplicedEnd, appender: ByteAppender): Promise<void> {
+  try {
+    await writeIndexesAndFooter(end, appender);
+  } catch (error) {
+    if (!(error instanceof ThriftError)) throw error;
+    throw new ColonnadeError('BAD_PARQUET', `${end.source.path}: its footer is damaged: ${error.message}`, {
+      phase: 'sink',
+      hint: 'write or download the file again',
+      cause: error,
+    });
+  }
+}
+
+async function writeIndexesAndFooter(end: SplicedEnd, appender: ByteAppender): Promise<void> {
   const { source, old: reader, groups, columns, schema, metadata } = end;
   checkRows(source, groups);
   const indexed = source.rowGroups.map(({ chunks }, group) => [

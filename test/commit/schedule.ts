@@ -82,8 +82,9 @@ export class World {
             actor.history += `|${what}:${shown(result)}`;
             resolve(result);
           } catch (error) {
-            actor.history += `|${what}!${(error as NodeJS.ErrnoException).code}`;
-            reject(error as Error);
+            const failure = error as NodeJS.ErrnoException;
+            actor.history += `|${what}!${failure.code}`;
+            reject(failure);
           }
         };
         actor.waiting = { what, go };
@@ -217,7 +218,7 @@ async function sync(files: Files, folder: string): Promise<void> {
 /** Files with an earlier output, whole and committed, or with none. */
 export function filesBefore(earlier: string | undefined): MemoryFiles {
   if (earlier === undefined) return new MemoryFiles({ '/data/source.parquet': 'source' });
-  const published = Object.entries(wholeOutput(earlier)).map(([path, text]) => [`${OUTPUT}/${path}`, text]);
+  const published = Object.entries(wholeOutput(earlier)).map(([path, text]) => [`${OUTPUT}/${path}`, text] as const);
   return new MemoryFiles({
     '/data/source.parquet': 'source',
     ...Object.fromEntries(published),

@@ -320,7 +320,12 @@ run: { workers: 1, retries: 0, memory: 128MB }
         `SELECT count(*) FILTER (WHERE NOT CASE WHEN ${bad} THEN p IS NULL AND q IS NULL ELSE ${right(X, 'p')} AND ${right(Y, 'q')} END) AS n
          FROM (SELECT ${X}, ${Y} FROM read_parquet('${from}')) POSITIONAL JOIN (SELECT p, q FROM ${outputs})`,
       );
-      if (Number(n) > 0) return { outcome: 'published', finding: `${n} predictions are not those of the row` };
+      if (Number(n) > 0) {
+        // DuckDB does not look at the checksum of gzip: of a damaged page it gives what lay in memory, another time other values.
+        const other = await bench.pyarrow?.ask({ source: from, output: from, x, y });
+        if (other?.refused !== undefined) return { outcome: 'published, a damage that DuckDB does not see' };
+        return { outcome: 'published', finding: `${n} predictions are not those of the row` };
+      }
     }
     const other = rows === file.rows ? '' : `, ${rows} rows where the whole file has ${file.rows}`;
     if (bench.pyarrow === undefined || mode !== 'append')

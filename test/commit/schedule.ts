@@ -149,11 +149,6 @@ export class World {
       path.includes('/shards/') ? [text] : [],
     );
   }
-
-  /** Equal where the same can happen from here on. */
-  key(): string {
-    return `${this.files.key()}#${this.actors.map(({ alive, history }) => `${alive} ${history}`).join('#')}`;
-  }
 }
 
 /** A run makes its own folder once it has its epoch. */

@@ -87,7 +87,9 @@ function manifestOf(output) {
 /** All that a run has left. */
 function seen(output) {
   const beside = fs.existsSync(`${output}.colonnade`) ? filesBelow(`${output}.colonnade`) : [];
-  const stray = beside.filter((file) => !/^(manifest\.json|quarantine\/.*|epochs\/\d+\.json|runs\/[^/]+\.json)$/.test(file));
+  const stray = beside.filter(
+    (file) => !/^(manifest\.json|quarantine\/.*|epochs\/\d+\.json|runs\/[^/]+\.json)$/.test(file),
+  );
   if (beside.filter((file) => file.startsWith('epochs/')).length > 1) stray.push('more than one epoch');
   return { output: contentOf(output), quarantine: contentOf(`${output}.colonnade/quarantine`), stray };
 }

@@ -62,7 +62,7 @@ async function score(
       import('../run/workers.js'),
     ]);
   const log = createLog(options, stderr);
-  const threads = scanThreads(pipeline.validate.onInvalid);
+  const threads = scanThreads({ onInvalid: pipeline.validate.onInvalid, run: pipeline.run });
   const { plan, database } = await unlessAborted(signal, openPlan(pipeline, { threads }));
   for (const note of plan.notes) log.info(note);
   // Called once the signal's own message may be written: above the bar, where there is one.

@@ -105,6 +105,8 @@ function progressText({ stage, value = 0, model }: TuneProgress): string {
       return 'measuring once more what was fastest';
     case 'workers':
       return `measuring ${counted(value, 'worker')}`;
+    case 'threads':
+      return `measuring ${counted(value, 'thread')} of DuckDB`;
   }
 }
 

@@ -27,6 +27,7 @@ export function checkParts(root: TreeNode, problems: ProblemList): void {
     ...outputFindings(root),
     ...limitFindings(root),
     ...sinkFindings(root),
+    ...threadFindings(root),
     ...pathFindings(root),
     ...['source.key', 'sink.partition_by', 'sink.columns'].flatMap((key) =>
       repeated(textsAt(root, key.split('.')), 'column', 'remove one of them'),
@@ -220,6 +221,14 @@ function limitFindings(root: TreeNode): Finding[] {
     const message = `\`min\` (${min.text}) is greater than \`max\` (${max.text}): no value of \`${key}\` would be valid`;
     return [{ message, hint: 'swap them', path: ['validate', 'rules', key, 'min'] }];
   });
+}
+
+function threadFindings(root: TreeNode): Finding[] {
+  const threads = nodeAt(root, ['run', 'threads']);
+  if (threads?.kind !== 'scalar' || typeof threads.value !== 'number' || threads.value === 1) return [];
+  if (textOf(nodeAt(root, ['validate', 'on_invalid'])) !== 'fail') return [];
+  const message = `\`run.threads\` (${threads.text}) has no effect with \`validate.on_invalid: fail\`, which reads rows in their order, in one thread`;
+  return [{ message, hint: 'remove it, or let invalid rows be set apart', path: ['run', 'threads'] }];
 }
 
 function sinkFindings(root: TreeNode): Finding[] {

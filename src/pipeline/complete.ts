@@ -75,6 +75,7 @@ function contentOf(input: PipelineInput, origin: Origin): Content {
     },
     run: {
       workers: run.workers,
+      ...(run.threads === 'auto' ? {} : { threads: run.threads }),
       retries: run.retries,
       memory: parseSize(run.memory),
       ...(run.timeout === undefined ? {} : { timeout: run.timeout === 'off' ? null : parseDuration(run.timeout) }),

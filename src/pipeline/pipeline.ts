@@ -125,6 +125,8 @@ export interface Pipeline {
   };
   readonly run: {
     readonly workers: 'auto' | number;
+    /** Threads of DuckDB in each worker; as many as suit the processors when absent. */
+    readonly threads?: number;
     /** How often a shard is tried again after a fault that may pass. */
     readonly retries: number;
     /** Seconds that a model may take for a batch; null for any; {@link DEFAULT_TIMEOUT_S} when absent. */

@@ -286,6 +286,9 @@ const sizePhrase = 'a size such as 512MB or 2GiB, at least 128MB';
 
 const run = mapping({
   workers: autoOr(1, 1024).default('auto').describe('Processes that score at the same time.'),
+  threads: autoOr(1, 64)
+    .default('auto')
+    .describe('Threads of DuckDB in each process that scores; they change no byte of the output.'),
   retries: whole(0, 100, 'a whole number from 0 to 100')
     .default(3)
     .describe('How often a part of the data is tried again after a fault that may pass.'),

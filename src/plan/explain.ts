@@ -237,6 +237,7 @@ function explainWork({ shards, run }: Plan): string[] {
         ? 'auto: one, or as many as processors and shards allow where the model takes long'
         : String(run.workers),
     ],
+    ...(run.threads === undefined ? [] : [['threads', `${run.threads} of DuckDB in each worker`]]),
     ['retries', `${run.retries} a shard`],
     [
       'timeout',

@@ -146,6 +146,8 @@ export interface Plan {
   };
   readonly run: {
     readonly workers: number | 'auto';
+    /** Threads of DuckDB in each worker; as many as suit the processors when absent. */
+    readonly threads?: number;
     readonly retries: number;
     readonly memory: number;
     /** Seconds that a model may take for a batch; null for any; the default when absent. */

@@ -5,7 +5,8 @@
  * 1. a sample is found that takes a fraction of a second and has rows to score;
  * 2. batch sizes of each model, each in a worker process of its own and in turn with one that is set as the pipeline is;
  * 3. what was fastest is measured once more: the best of many is partly the luckiest;
- * 4. numbers of workers, with the batch sizes that came out of it.
+ * 4. numbers of workers, with the batch sizes that came out of it;
+ * 5. threads of DuckDB in each, with these workers.
  *
  * The workers are those of a run and do what they do there: scan, validate, score, encode and write scores, which go to a
  * private temporary folder. What the sink does beside them is not measured.
@@ -31,8 +32,10 @@ import {
   WORKERS,
   type BatchSizeTrial,
   type FailedTrial,
+  type ThreadsTrial,
   type Trial,
   type TunedBatchSize,
+  type TunedThreads,
   type TunedWorkers,
   type TuneOptions,
   type TuneProgress,
@@ -72,6 +75,8 @@ const SURE = 0.015;
 /** Shares of the budget at whose end batch sizes and the second look have to be done, where workers are tried after them. */
 const BATCH_SIZES_UNTIL = 0.6;
 const CHECKED_UNTIL = 0.75;
+/** The same for workers, where threads are tried after them. */
+const WORKERS_UNTIL = 0.9;
 /** `run.memory` is doubled until it suffices, up to this many bytes. */
 const MOST_MEMORY = 64 * 2 ** 30;
 /** Share of the memory that is free which workers may take while they are measured. */
@@ -174,7 +179,8 @@ class Tuner {
     const models = await this.#tryBatchSizes(reference, counts.length > 1);
     const checked = await this.#check(reference, models, counts.length > 1);
     const tunedWorkers = await this.#tryWorkers(workers, counts, checked);
-    return this.#result(sample, checked, tunedWorkers);
+    const threads = await this.#tryThreads(expected, tunedWorkers, checked);
+    return this.#result(sample, checked, tunedWorkers, threads);
   }
 
   /** What `auto` stands for, and what a run would take. */
@@ -372,7 +378,7 @@ class Tuner {
     for (const [i, workers] of counts.entries()) {
       if (workers === current) continue;
       const threads = this.#threads(workers);
-      const share = (this.#budget - this.#seconds()) / (counts.length - i);
+      const share = (this.#budget * WORKERS_UNTIL - this.#seconds()) / (counts.length - i);
       const room = await this.#roomFor(workers, reference);
       if (room !== undefined) {
         this.#notes.push(room);
@@ -412,6 +418,52 @@ class Tuner {
     });
     trials.sort((a, b) => a.workers - b.workers);
     return { auto, current, recommended: pickWorkers(trials, { current, auto }), tried: trials };
+  }
+
+  /** Threads of DuckDB with the workers that came out, while there is time. @param expected seconds for scoring all rows */
+  async #tryThreads(
+    expected: number,
+    tuned: TunedWorkers,
+    batchSizes: readonly TunedBatchSize[],
+  ): Promise<TunedThreads> {
+    const workers = valueOf(tuned);
+    const auto = scanThreads({ onInvalid: this.#plan.onInvalid, run: {} }, workers);
+    const current = this.#threads(workers);
+    const untried = { auto, current, recommended: asWritten({ auto, current }), tried: [] };
+    const most = Math.max(1, availableParallelism());
+    const counts = [1, 2, 4, auto].filter((count, i, all) => count <= most && all.indexOf(count) === i);
+    const others = counts.filter((count) => count !== current);
+    // One thread reads the rows in their order, which `on_invalid: fail` counts on.
+    if (others.length === 0 || this.#plan.onInvalid === 'fail') return untried;
+    const all_s = expected / workers;
+    if (all_s < WORTH_WORKERS_S) return untried;
+    const plan = withBatchSizes(this.#sample.plan, new Map(batchSizes.map(valueOf).entries()));
+    await this.close();
+    const reference = await this.#enter(plan, workers);
+    await this.#warmUp(reference);
+    await this.#pass(reference, this.#sample.part);
+    const trials: ThreadsTrial[] = [];
+    for (const [i, threads] of others.entries()) {
+      if (this.#seconds() + this.#leastTime(reference) > this.#budget) {
+        this.#notes.push(`${counted(threads, 'thread')} of DuckDB not tried for want of time`);
+        continue;
+      }
+      this.#tell({ stage: 'threads', value: threads });
+      const share = (this.#budget - this.#seconds()) / (others.length - i);
+      const measured = await this.#tried(withThreads(plan, threads), workers, reference, share);
+      trials.push({ threads, ...('opening' in measured ? withoutOpening(measured) : measured) });
+    }
+    if (trials.length === 0) return untried;
+    const rows_per_s = Math.round((workers * this.#sample.part.rows) / median(reference.times));
+    const peak_memory = await reference.contender.peakMemory();
+    trials.push({ threads: current, rows_per_s, speedup: 1, noise: 0, peak_memory });
+    trials.sort((a, b) => a.threads - b.threads);
+    // As for workers: a tenth, and half a second of a run.
+    const worth = trials.filter(
+      (trial) => 'error' in trial || trial.threads === current || all_s - all_s / trial.speedup >= WORTH_WORKERS_S,
+    );
+    const choices = worth.map(({ threads, ...trial }) => ({ value: threads, ...trial }));
+    return { auto, current, recommended: pick(choices, { current, auto }, WORTH_WORKERS), tried: trials };
   }
 
   /** Why so many workers find no room in memory beside those of the reference; undefined where they do. */
@@ -470,7 +522,7 @@ class Tuner {
   }
 
   #threads(workers: number): number {
-    return scanThreads(this.#plan.onInvalid, workers);
+    return scanThreads(this.#plan, workers);
   }
 
   async #enter(plan: Plan, workers: number): Promise<Entry> {
@@ -479,7 +531,7 @@ class Tuner {
       plan,
       workers,
       // As the workers of a run have them, see `openLocalWorker`.
-      threads: this.#threads(workers),
+      threads: scanThreads(plan, workers),
       folder: join(this.#folder, String((this.#folders += 1))),
     });
     this.#open.add(contender);
@@ -547,13 +599,17 @@ class Tuner {
       };
     });
     const workers = { auto, current, recommended: asWritten({ auto, current }), tried: [] };
-    return this.#result(sample, models, workers, verdict);
+    const byDefault = scanThreads({ onInvalid: this.#plan.onInvalid, run: {} }, current);
+    const now = { auto: byDefault, current: this.#threads(current) };
+    const threads = { ...now, recommended: asWritten(now), tried: [] };
+    return this.#result(sample, models, workers, threads, verdict);
   }
 
   #result(
     sample: Tuning['sample'],
     batch_sizes: readonly TunedBatchSize[],
     workers: TunedWorkers,
+    threads: TunedThreads,
     verdict?: Tuning['verdict'],
   ): Tuning {
     const { name, onInvalid, run } = this.#plan;
@@ -567,6 +623,7 @@ class Tuner {
           size.recommended,
         ]);
     if (valueOf(workers) !== workers.current) changes.push([['run', 'workers'], workers.recommended]);
+    if (valueOf(threads) !== threads.current) changes.push([['run', 'threads'], threads.recommended]);
     if (this.#memory !== run.memory) changes.push([['run', 'memory'], `${Math.ceil(this.#memory / 1e6)}MB`]);
     return {
       status: 'done',
@@ -576,6 +633,7 @@ class Tuner {
       ...(sample === undefined ? {} : { sample }),
       batch_sizes,
       workers,
+      threads,
       memory: this.#memory,
       settings: Object.fromEntries(changes.map(([path, value]) => [path.join('.'), value])),
       yaml: yamlOf(changes),
@@ -671,6 +729,11 @@ function withBatchSizes(plan: Plan, sizes: ReadonlyMap<number, number>): Plan {
     ...plan,
     models: plan.models.map((model, at) => ({ ...model, batchSize: sizes.get(at) ?? model.batchSize })),
   };
+}
+
+/** The plan with so many threads of DuckDB in each worker. */
+function withThreads(plan: Plan, threads: number): Plan {
+  return { ...plan, run: { ...plan.run, threads } };
 }
 
 /**

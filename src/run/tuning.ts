@@ -26,8 +26,8 @@ export const WORKERS = { least: 1, most: 1024 } as const;
 
 /** What is measured now. */
 export interface TuneProgress {
-  readonly stage: 'sample' | 'batch_size' | 'check' | 'workers';
-  /** The batch size or the number of workers that is tried. */
+  readonly stage: 'sample' | 'batch_size' | 'check' | 'workers' | 'threads';
+  /** The batch size, or the number of workers or threads, that is tried. */
   readonly value?: number;
   /** The model whose batch size is tried, where there are several. */
   readonly model?: string;
@@ -85,6 +85,18 @@ export interface TunedWorkers {
   readonly tried: readonly WorkersTrial[];
 }
 
+export type ThreadsTrial = { readonly threads: number } & (Trial | FailedTrial);
+
+/** Threads of DuckDB in each worker, with the number of workers that is recommended. */
+export interface TunedThreads {
+  /** What `auto` stands for with so many workers. */
+  readonly auto: number;
+  readonly current: number;
+  readonly recommended: number | 'auto';
+  /** By number; none where there is nothing to choose. */
+  readonly tried: readonly ThreadsTrial[];
+}
+
 /** The end of tuning. Keys are those of `--json`. */
 export interface Tuning {
   readonly status: 'done';
@@ -107,9 +119,10 @@ export interface Tuning {
   /** In the order of the pipeline's models. */
   readonly batch_sizes: readonly TunedBatchSize[];
   readonly workers: TunedWorkers;
+  readonly threads: TunedThreads;
   /** `run.memory` that the workers need, bytes: as the pipeline has it, unless that does not suffice. */
   readonly memory: number;
-  /** What to change, by key of the pipeline file: `model.batch_size`, `run.workers`. */
+  /** What to change, by key of the pipeline file: `model.batch_size`, `run.workers`, `run.threads`. */
   readonly settings: Readonly<Record<string, number | string>>;
   /** {@link Tuning.settings} as lines for the pipeline file; empty where there are none. */
   readonly yaml: string;

@@ -24,13 +24,20 @@ const MEASURED_ROWS = 1024;
 /** Seconds for a row that a model is taken for which cannot be measured, as it refuses empty texts: with texts it takes about that. */
 const UNMEASURED_S = 1e-6;
 
+/** What the number of threads follows from. */
+interface Scanning {
+  readonly onInvalid: Plan['onInvalid'];
+  readonly run: Pick<Plan['run'], 'threads'>;
+}
+
 /**
  * Threads of the database that one of so many workers scans with. One worker has all cores to itself: DuckDB decodes on some
  * while the model runs on another.
  */
-export function scanThreads(onInvalid: Plan['onInvalid'], workers = 1): number {
+export function scanThreads({ onInvalid, run }: Scanning, workers = 1): number {
   // One thread reads row groups in order: then the invalid row that ends the run is the first of the shard.
   if (onInvalid === 'fail') return 1;
+  if (run.threads !== undefined) return run.threads;
   return Math.min(MOST_THREADS, Math.max(1, Math.floor(availableParallelism() / workers)));
 }
 
@@ -100,7 +107,7 @@ interface WorkersTask extends WorkerChoice {
 /** Opens a worker: in this process where `mainScores`, with the models and the database that are open already. */
 export async function openWorker(task: WorkersTask, signal: AbortSignal): Promise<ShardWorker> {
   const { workers, mainScores, models, database, ...rest } = task;
-  const threads = scanThreads(task.plan.onInvalid, workers);
+  const threads = scanThreads(task.plan, workers);
   if (mainScores) {
     return openLocalWorker({ ...rest, threads }, signal, {
       ...(models === undefined ? {} : { models }),

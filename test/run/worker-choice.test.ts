@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { Plan } from '../../src/plan/plan.js';
-import { chooseWorkers } from '../../src/run/workers.js';
+import { chooseWorkers, scanThreads } from '../../src/run/workers.js';
 import { openWorkbench, sampleModel, type Parts } from './workbench.js';
 
 const bench = await openWorkbench();
@@ -58,6 +58,15 @@ describe.skipIf(cores === 1)('workers: auto', () => {
   it('is no more than there are shards', async () => {
     const plan = await bench.plan(parts('onnxruntime'));
     expect(await chosen(scaled(plan, 1e9, 1))).toMatchObject({ workers: 1, mainScores: true });
+  });
+});
+
+describe('the threads of a worker', () => {
+  it('are as the pipeline says, else as many as the processors allow, and one where rows are to be read in their order', () => {
+    expect(scanThreads({ onInvalid: 'quarantine', run: { threads: 7 } }, 3)).toBe(7);
+    expect(scanThreads({ onInvalid: 'fail', run: {} }, 1)).toBe(1);
+    expect(scanThreads({ onInvalid: 'null', run: {} }, 1)).toBe(Math.min(4, cores));
+    expect(scanThreads({ onInvalid: 'null', run: {} }, 1000)).toBe(1);
   });
 });
 

@@ -57,10 +57,12 @@ describe('the output', () => {
   });
 
   for (const sink of SINKS) {
-    it(`is the same, byte for byte, for 1, 2 and 3 workers, and so is the quarantine (${sink.mode})`, async () => {
-      const pipeline = await bench.pipeline({ ...parts, sink });
+    it(`is the same, byte for byte, for 1, 2 and 3 workers of any number of threads, and so is the quarantine (${sink.mode})`, async () => {
       const outputs: Record<string, string>[] = [];
       for (const workers of [1, 2, 3]) {
+        // With as many threads as there are by default, with one, and with more than there are processors.
+        const run = workers === 1 ? {} : { run: { threads: workers === 2 ? 1 : 5 } };
+        const pipeline = await bench.pipeline({ ...parts, sink, ...run });
         await clearOutput();
         const told = await runProgram(bench, pipeline, ['--workers', String(workers)]);
         const summary = summaryOf(told);

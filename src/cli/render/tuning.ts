@@ -1,7 +1,7 @@
 /** The end of tuning for a person: what each setting has shown, and what to write into the pipeline file. */
 import { alignRows, displayWidth } from '../../plan/layout.js';
 import { counted, formatBytes, formatCount } from '../../plan/quantities.js';
-import type { Trial, TunedBatchSize, TunedWorkers, Tuning } from '../../run/tuning.js';
+import type { Trial, TunedBatchSize, TunedThreads, TunedWorkers, Tuning } from '../../run/tuning.js';
 import type { Colors } from '../output.js';
 import { formatDuration } from './duration.js';
 import { shortenPaths, shownPath } from './path.js';
@@ -29,6 +29,7 @@ export function renderTuning(tuning: Tuning, file: string, width: number, cwd: s
     ],
     ...tuning.batch_sizes.map((size) => (size.tried.length === 0 ? [] : batchSizeLines(size, width, colors))),
     tuning.workers.tried.length === 0 ? [] : workersLines(tuning.workers, width, colors),
+    tuning.threads.tried.length === 0 ? [] : threadsLines(tuning.threads, width, colors),
     notes.map((note) => dim(`- ${shortenPaths(printable(note), cwd)}`)),
     ...(yaml === ''
       ? []
@@ -40,8 +41,8 @@ export function renderTuning(tuning: Tuning, file: string, width: number, cwd: s
     .join('\n\n')}\n`;
 }
 
-function verdictInWords({ verdict, batch_sizes, workers, sample, settings }: Tuning): string {
-  const settled = [...batch_sizes, workers];
+function verdictInWords({ verdict, batch_sizes, workers, threads, sample, settings }: Tuning): string {
+  const settled = [...batch_sizes, workers, threads];
   const allAuto = settled.every(({ auto, current }) => auto === current);
   const now = [
     ...batch_sizes.map(
@@ -109,6 +110,28 @@ function workersLines(workers: TunedWorkers, width: number, colors: Colors): str
           remark(trial.workers, trial, workers),
         ],
         bar: { at: 3, share: trial.rows_per_s / most },
+      };
+    }),
+    { width, title: undefined, colors },
+  );
+}
+
+function threadsLines(threads: TunedThreads, width: number, colors: Colors): string[] {
+  const most = Math.max(...threads.tried.map((trial) => ('error' in trial ? 0 : trial.rows_per_s)));
+  return table(
+    ['threads of DuckDB', 'rows/s', '', 'memory each', ''],
+    threads.tried.map((trial) => {
+      const count = formatCount(trial.threads);
+      if ('error' in trial) return { cells: [count, '', '', '', `failed: ${trial.error.code}`] };
+      return {
+        cells: [
+          count,
+          formatCount(trial.rows_per_s),
+          '',
+          formatBytes(trial.peak_memory),
+          remark(trial.threads, trial, threads),
+        ],
+        bar: { at: 2, share: trial.rows_per_s / most },
       };
     }),
     { width, title: undefined, colors },

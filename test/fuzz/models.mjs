@@ -21,7 +21,8 @@ export function wholeModels() {
     ...readdirSync(zoo).map((name) => join('test/zoo/cases', name, 'model.onnx')),
   ];
   return paths
-    .filter((path) => path.endsWith('.onnx') && existsSync(join(root, path)))
+    // Those that never end are made to: run.timeout is what ends them, after longer than a case may take.
+    .filter((path) => path.endsWith('.onnx') && !path.includes('endless') && existsSync(join(root, path)))
     .sort()
     .map((path) => ({ path, bytes: readFileSync(join(root, path)) }))
     .filter(({ bytes }) => bytes.length <= LARGEST);

@@ -87,9 +87,10 @@ function manifestOf(output) {
 /** All that a run has left. */
 function seen(output) {
   const beside = fs.existsSync(`${output}.colonnade`) ? filesBelow(`${output}.colonnade`) : [];
-  const stray = beside.filter(
-    (file) => !/^(manifest\.json|quarantine\/.*|epochs\/\d+\.json|runs\/[^/]+\.json)$/.test(file),
-  );
+  // The journal of a publication that is over, in the folder of its run: what a kill between the last two calls leaves, where
+  // no other run comes to sweep it.
+  const known = /^(manifest\.json|quarantine\/.*|epochs\/\d+\.json|runs\/[^/]+\.json|staging\/[^/]+\/published\.json)$/;
+  const stray = beside.filter((file) => !known.test(file));
   if (beside.filter((file) => file.startsWith('epochs/')).length > 1) stray.push('more than one epoch');
   return { output: contentOf(output), quarantine: contentOf(`${output}.colonnade/quarantine`), stray };
 }

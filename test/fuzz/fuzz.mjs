@@ -23,7 +23,7 @@ const { values: options } = parseArgs({
     kinds: { type: 'string', default: Object.keys(SHARES).join() },
     only: { type: 'string' },
     workers: { type: 'string', default: String(availableParallelism()) },
-    deadline: { type: 'string', default: '30' },
+    deadline: { type: 'string', default: '60' },
     memory: { type: 'string', default: '1500' },
     keep: { type: 'string', default: 'out/fuzz' },
     quiet: { type: 'boolean', default: false },

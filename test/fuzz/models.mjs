@@ -20,12 +20,14 @@ export function wholeModels() {
     ...readdirSync(join(root, 'test/fixtures/models')).map((name) => join('test/fixtures/models', name)),
     ...readdirSync(zoo).map((name) => join('test/zoo/cases', name, 'model.onnx')),
   ];
-  return paths
-    // Those that never end are made to: run.timeout is what ends them, after longer than a case may take.
-    .filter((path) => path.endsWith('.onnx') && !path.includes('endless') && existsSync(join(root, path)))
-    .sort()
-    .map((path) => ({ path, bytes: readFileSync(join(root, path)) }))
-    .filter(({ bytes }) => bytes.length <= LARGEST);
+  return (
+    paths
+      // Those that never end are made to: run.timeout is what ends them, after longer than a case may take.
+      .filter((path) => path.endsWith('.onnx') && !path.includes('endless') && existsSync(join(root, path)))
+      .sort()
+      .map((path) => ({ path, bytes: readFileSync(join(root, path)) }))
+      .filter(({ bytes }) => bytes.length <= LARGEST)
+  );
 }
 
 /** @returns {{ bytes: Buffer, file: string, what: string }} */

@@ -145,7 +145,7 @@ describe.skipIf(noTrace !== undefined)(
             'out/a.parquet',
           ]);
         }
-        expect(failures).toBeGreaterThan(1);
+        expect(failures).toBeGreaterThan(0);
       },
     );
   },

@@ -106,8 +106,8 @@ describe('tune', () => {
 
 describeTerminal('tune on a terminal', () => {
   it('shows what goes on in one line that goes away, and fits into the width', async () => {
-    const command = `${COLONNADE} tune slow.yaml --seconds 3 --rows 2048 --workers 1`;
-    for (const columns of [100, 60, 40]) {
+    const command = `${COLONNADE} tune slow.yaml --seconds 6 --rows 2048 --workers 1`;
+    for (const columns of [100, 40]) {
       const { code, stdout: screen } = await onTerminal(command, {
         cwd: bench.folder,
         columns,

@@ -90,8 +90,9 @@ class ChildWorker implements ProcessWorker {
     this.#child = child;
 
     let overdue = '';
-    // None where it could not be started.
-    (child.stdio[OVERDUE_PIPE] as Readable | null | undefined)?.on('data', (text: Buffer) => {
+    // One that could not be started has no pipes at all.
+    const stdio = child.stdio as readonly unknown[] | undefined;
+    (stdio?.[OVERDUE_PIPE] as Readable | null | undefined)?.on('data', (text: Buffer) => {
       overdue += text.toString();
     });
     child.on('message', (message: FromWorker) => this.#onMessage?.(message));

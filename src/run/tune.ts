@@ -437,6 +437,18 @@ class Tuner {
     if (others.length === 0 || this.#plan.onInvalid === 'fail') return untried;
     const all_s = expected / workers;
     if (all_s < WORTH_WORKERS_S) return untried;
+    const { plan: sampled, part } = this.#sample;
+    const groups = part.shards.reduce((sum, index) => {
+      const [from, to] = sampled.shards[index]!.rowGroups;
+      return sum + to - from;
+    }, 0);
+    // A row group is read by one thread: of a single one nothing can be learnt.
+    if (groups < 2) {
+      this.#notes.push(
+        'threads of DuckDB not tried: the sample is one row group, which one thread reads; --rows takes more',
+      );
+      return untried;
+    }
     const plan = withBatchSizes(this.#sample.plan, new Map(batchSizes.map(valueOf).entries()));
     await this.close();
     const reference = await this.#enter(plan, workers);

@@ -146,7 +146,8 @@ describe('a model that throws on everything', () => {
     await bench.parquet('bad/large.parquet', 'SELECT 99::BIGINT AS index FROM range(20000)');
     const large = await bench.failure({ ...parts, source: { path: 'bad/large.parquet' } });
     expect(large).toMatchObject({ code: 'MODEL_FAILED', exitCode: 1 });
-    expect(large.message).toContain(`${bench.path('bad/large.parquet')}, rows 0 to 699: `);
+    expect(large.message).toContain(`${bench.path('bad/large.parquet')}, rows `);
+    expect(large.message).toMatch(/, rows \d+ to \d+: /);
     expect(large.message).toMatch(/; 8 rows of it, tried one by one, fail as well$/);
     // Of five rows nobody knows whether they are all that there is.
     for (let i = 0; i < 40; i += 1)
